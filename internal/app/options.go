@@ -23,8 +23,9 @@ type Options struct {
 	// Command is what followed "--": a program and its arguments, or one URL
 	// when ServerType is a transport over HTTP.
 	Command []string
-	// ServerType is the transport of the single server.
-	ServerType config.Transport
+	// ServerType is the transport of the single server, spelled as
+	// config.Transport spells it.
+	ServerType string
 	// Env is laid over mcpo's own environment for every stdio server.
 	Env map[string]string
 	// Headers are sent to a single server that is reached over HTTP.
