@@ -1,0 +1,376 @@
+package upstream
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"mcpo/internal/config"
+	"mcpo/internal/wire"
+)
+
+// State is how a connection is.
+type State string
+
+// The states of a connection.
+const (
+	StateStarting  State = "starting"
+	StateConnected State = "connected"
+	StateFailed    State = "failed" // the last attempt failed; another follows
+)
+
+// Status is a snapshot of a connection.
+type Status struct {
+	State State
+	// Err is why the last attempt failed or the last connection was lost; nil
+	// when connected.
+	Err error
+	// Transport is what is spoken, for example "stdio".
+	Transport config.Transport
+	// Info is what the server said of itself; zero before it did.
+	Info wire.Info
+	// Tools is the number of tools that are served.
+	Tools int
+}
+
+const (
+	firstBackoff = 250 * time.Millisecond
+	maxBackoff   = 30 * time.Second
+	steady       = 5 * time.Second // a connection that lived this long restarts without delay
+	// startPatience is how long a call waits for a connection that is being
+	// opened, before it is told to come back.
+	startPatience = 10 * time.Second
+	closeTimeout  = 3 * time.Second // for closing a connection that is of no more use
+	settle        = 50 * time.Millisecond
+)
+
+// connection keeps one conversation with a server open: one goroutine opens
+// it, keeps the tool list fresh, and opens it again when it is lost.
+type connection struct {
+	cfg  config.Server
+	opts Options
+	log  *slog.Logger
+	dial dialer
+
+	tools   atomic.Pointer[ToolList]
+	session atomic.Pointer[wire.Session] // nil while there is none
+
+	tried     chan struct{} // closed after the first attempt
+	changed   chan struct{} // the server said that its tools changed
+	lost      chan *wire.Session
+	nudge     chan struct{} // a call would like an attempt now
+	ctx       context.Context
+	cancel    context.CancelFunc
+	ended     chan struct{} // the goroutine is gone
+	starting  sync.Once
+	firstTime sync.Once
+	closing   sync.WaitGroup // conversations that are being closed
+
+	mu    sync.Mutex
+	state State
+	err   error
+	wake  chan struct{} // closed and replaced at each change of state
+}
+
+func newConnection(cfg config.Server, opts Options, log *slog.Logger) *connection {
+	ctx, cancel := context.WithCancel(context.Background())
+	c := &connection{
+		cfg: cfg, opts: opts, log: log,
+		tried: make(chan struct{}), changed: make(chan struct{}, 1),
+		lost: make(chan *wire.Session, 1), nudge: make(chan struct{}, 1),
+		ctx: ctx, cancel: cancel, ended: make(chan struct{}),
+		state: StateStarting, wake: make(chan struct{}),
+	}
+	c.dial = newDialer(cfg, opts, log, c.hear)
+	return c
+}
+
+func (c *connection) start() {
+	c.starting.Do(func() { go c.run() })
+}
+
+// close ends the connection and returns when all of it is gone, child
+// processes included.
+func (c *connection) close() {
+	c.starting.Do(func() { close(c.ended) }) // never started: nothing to end
+	c.cancel()
+	<-c.ended
+}
+
+// hear is told each notification of the server's.
+func (c *connection) hear(method string, _ json.RawMessage) {
+	if method == "notifications/tools/list_changed" {
+		signal(c.changed)
+	}
+}
+
+// signal leaves a token in a channel that holds one.
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// run is the connection's life.
+func (c *connection) run() {
+	defer close(c.ended)
+	defer c.closing.Wait()
+	wait := firstBackoff
+	for c.ctx.Err() == nil {
+		born := time.Now()
+		session, err := c.open()
+		c.firstTime.Do(func() { close(c.tried) })
+		state := StateFailed
+		if err == nil {
+			state = StateStarting // calls wait for a lost connection to come back
+			err = c.keep(session)
+			c.session.CompareAndSwap(session, nil)
+			c.discard(session)
+		}
+		if c.ctx.Err() != nil {
+			return
+		}
+		if state == StateStarting && time.Since(born) > steady {
+			wait = 0
+		}
+		c.set(state, err)
+		c.log.Warn("server is not available; mcpo tries again", "error", err, "in", wait.String())
+		if wait > 0 {
+			c.pause(wait)
+		}
+		wait = min(max(2*wait, firstBackoff), maxBackoff)
+		c.set(StateStarting, err)
+	}
+}
+
+// pause waits for about d, or until a call would like an attempt now, though
+// not shorter than the first backoff.
+func (c *connection) pause(d time.Duration) {
+	select { // an old wish does not count
+	case <-c.nudge:
+	default:
+	}
+	least := time.NewTimer(firstBackoff)
+	defer least.Stop()
+	select {
+	case <-least.C:
+	case <-c.ctx.Done():
+		return
+	}
+	rest := time.NewTimer(time.Duration(float64(d-firstBackoff) * (0.75 + rand.Float64()/2)))
+	defer rest.Stop()
+	select {
+	case <-rest.C:
+	case <-c.nudge:
+	case <-c.ctx.Done():
+	}
+}
+
+// open makes one attempt: dial, shake hands, list the tools.
+func (c *connection) open() (*wire.Session, error) {
+	ctx, cancel := context.WithTimeoutCause(c.ctx, c.opts.ConnectTimeout,
+		errors.New("the server did not finish its start in time (CONNECTION_TIMEOUT sets how long mcpo waits)"))
+	defer cancel()
+	session, err := c.dial.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.list(ctx, session); err != nil {
+		c.discard(session)
+		return nil, err
+	}
+	c.session.Store(session)
+	c.set(StateConnected, nil)
+	c.log.Info("server is connected", "name", session.Info.Name, "version", session.Info.Version,
+		"protocol", session.Info.Protocol, "tools", len(c.tools.Load().Tools))
+	return session, nil
+}
+
+// list reads the tool list and publishes it if it says something new.
+func (c *connection) list(ctx context.Context, session *wire.Session) error {
+	tools, err := session.ListTools(ctx)
+	if err != nil {
+		return err
+	}
+	if l := newToolList(c.cfg, session.Info, tools); !l.same(c.tools.Load()) {
+		c.tools.Store(l)
+	}
+	return nil
+}
+
+// keep stays with an open connection until it is lost and says why. Meanwhile
+// it lists the tools again, when the server says that they changed (a flood of
+// that counts as one) and from time to time.
+func (c *connection) keep(session *wire.Session) error {
+	relist := time.NewTicker(c.opts.Relist)
+	defer relist.Stop()
+	for {
+		select {
+		case <-session.Done():
+			return session.Err()
+		case lost := <-c.lost:
+			if lost != session {
+				continue // an older one, which is closed already
+			}
+			return wire.ErrSessionLost
+		case <-c.ctx.Done():
+			return c.ctx.Err()
+		case <-c.changed:
+			select {
+			case <-time.After(settle):
+			case <-c.ctx.Done():
+			}
+		case <-relist.C:
+		}
+		select {
+		case <-c.changed:
+		default:
+		}
+		if err := c.relist(session); err != nil {
+			return err
+		}
+	}
+}
+
+// relist reads the tools of an open connection again. Trouble costs nothing
+// unless it shows that the connection is gone.
+func (c *connection) relist(session *wire.Session) error {
+	ctx, cancel := context.WithTimeout(c.ctx, c.opts.ConnectTimeout)
+	defer cancel()
+	err := c.list(ctx, session)
+	if err == nil {
+		return nil
+	}
+	c.log.Warn("listing the tools again failed", "error", err)
+	if goneFor(err) {
+		return err
+	}
+	return nil
+}
+
+// goneFor reports whether err means that the connection is of no more use.
+// A refusal in words (an HTTP status) leaves it in place.
+func goneFor(err error) bool {
+	var status *wire.StatusError
+	return wire.NotExecuted(err) && !errors.As(err, &status)
+}
+
+// discard closes a conversation that nobody is to use any more, beside the
+// opening of the next one.
+func (c *connection) discard(session *wire.Session) {
+	c.closing.Go(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+		defer cancel()
+		if err := session.Close(ctx); err != nil {
+			c.log.Debug("closing the connection failed", "error", err)
+		}
+	})
+}
+
+func (c *connection) set(state State, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.state, c.err = state, err
+	close(c.wake)
+	c.wake = make(chan struct{})
+}
+
+func (c *connection) status() Status {
+	c.mu.Lock()
+	s := Status{State: c.state, Err: c.err, Transport: c.cfg.Transport}
+	c.mu.Unlock()
+	if l := c.tools.Load(); l != nil {
+		s.Info, s.Tools = l.Info, len(l.Tools)
+	}
+	return s
+}
+
+// call sends a tool call, and sends it once more if it certainly did not run.
+func (c *connection) call(ctx context.Context, name string, args json.RawMessage, header http.Header) (wire.Reply, error) {
+	for again := false; ; again = true {
+		session, err := c.get(ctx)
+		if err != nil {
+			return wire.Reply{}, err
+		}
+		tool, ok := c.tools.Load().find(name)
+		if !ok {
+			return wire.Reply{}, ErrUnknownTool
+		}
+		reply, err := session.CallTool(ctx, tool, args, header)
+		if err == nil || ctx.Err() != nil {
+			return reply, err
+		}
+		if goneFor(err) {
+			c.report(session)
+			if !again {
+				continue
+			}
+		}
+		return reply, c.explain(session, err)
+	}
+}
+
+// explain tells a refusal of this one call from the loss of the connection.
+func (c *connection) explain(session *wire.Session, err error) error {
+	var status *wire.StatusError
+	switch {
+	case errors.As(err, &status), errors.Is(err, wire.ErrReplyTooLarge):
+		return err
+	case c.ctx.Err() != nil:
+		return ErrRemoved
+	}
+	return &LostError{Server: c.cfg.Name, Err: err}
+}
+
+// report takes a connection that is of no more use out of service.
+func (c *connection) report(session *wire.Session) {
+	if !c.session.CompareAndSwap(session, nil) {
+		return // somebody else did, or it was replaced already
+	}
+	c.set(StateStarting, wire.ErrSessionLost)
+	select {
+	case c.lost <- session:
+	case <-c.ctx.Done():
+	}
+}
+
+// get hands out the open connection, waiting while one is being opened.
+func (c *connection) get(ctx context.Context) (*wire.Session, error) {
+	if s := c.session.Load(); s != nil {
+		return s, nil
+	}
+	patience := time.NewTimer(startPatience)
+	defer patience.Stop()
+	for {
+		c.mu.Lock()
+		state, reason, wake := c.state, c.err, c.wake
+		c.mu.Unlock()
+		if s := c.session.Load(); s != nil {
+			return s, nil
+		}
+		if state == StateFailed {
+			signal(c.nudge)
+			return nil, c.unavailable(state, reason)
+		}
+		select {
+		case <-wake:
+		case <-patience.C:
+			return nil, c.unavailable(state, reason)
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-c.ctx.Done():
+			return nil, ErrRemoved
+		}
+	}
+}
+
+func (c *connection) unavailable(state State, reason error) error {
+	return &UnavailableError{Server: c.cfg.Name, State: state, RetryAfter: time.Second, Err: reason}
+}

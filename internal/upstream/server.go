@@ -1,0 +1,171 @@
+package upstream
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"mcpo/internal/caller"
+	"mcpo/internal/config"
+	"mcpo/internal/wire"
+)
+
+// Defaults of [Options].
+const (
+	DefaultConnectTimeout = 60 * time.Second
+	DefaultCallTimeout    = 5 * time.Minute
+	DefaultRelist         = time.Minute
+)
+
+// Options are what all servers have in common.
+type Options struct {
+	// Env is laid over mcpo's own environment for children, and a server's
+	// own env over that.
+	Env map[string]string
+	// Identity is what mcpo says of itself.
+	Identity wire.Identity
+	// ConnectTimeout bounds one attempt to connect, the tool list included.
+	ConnectTimeout time.Duration
+	// CallTimeout bounds a call to a server whose configuration sets none.
+	CallTimeout time.Duration
+	// Relist is the time between two looks at a server's tool list.
+	Relist time.Duration
+	Log    *slog.Logger
+}
+
+func (o Options) withDefaults() Options {
+	if o.ConnectTimeout <= 0 {
+		o.ConnectTimeout = DefaultConnectTimeout
+	}
+	if o.CallTimeout <= 0 {
+		o.CallTimeout = DefaultCallTimeout
+	}
+	if o.Relist <= 0 {
+		o.Relist = DefaultRelist
+	}
+	return o
+}
+
+// Server is one configured server. A server without logins has one connection
+// that all callers share.
+type Server struct {
+	cfg    config.Server
+	opts   Options
+	log    *slog.Logger
+	shared *connection
+
+	mu       sync.Mutex
+	inFlight int
+	removed  bool
+	idle     chan struct{} // closed when removed and nothing is in flight
+}
+
+// New makes a server; Start brings it to life.
+func New(cfg config.Server, opts Options) *Server {
+	opts = opts.withDefaults()
+	s := &Server{cfg: cfg, opts: opts, log: opts.Log.With("server", cfg.Name), idle: make(chan struct{})}
+	s.shared = newConnection(cfg, opts, s.log)
+	return s
+}
+
+// Start begins to connect and returns at once.
+func (s *Server) Start() { s.shared.start() }
+
+// Name is the server's name in the configuration.
+func (s *Server) Name() string { return s.cfg.Name }
+
+// Config is the configuration that the server was made from.
+func (s *Server) Config() config.Server { return s.cfg }
+
+// Tried is closed when the first attempt to connect has ended, well or not.
+func (s *Server) Tried() <-chan struct{} { return s.shared.tried }
+
+// Status tells how the caller's connection is.
+func (s *Server) Status(who caller.ID) Status { return s.connectionOf(who).status() }
+
+// Tools is the caller's tool list: the newest that was read, which outlives
+// the connection, or nil before there was one.
+func (s *Server) Tools(who caller.ID) *ToolList { return s.connectionOf(who).tools.Load() }
+
+// connectionOf is where callers part ways. Without logins they all share.
+func (s *Server) connectionOf(caller.ID) *connection { return s.shared }
+
+// Ready waits until the caller has a tool list and gives it. Errors are those
+// of [Server.Call].
+func (s *Server) Ready(ctx context.Context, who caller.ID) (*ToolList, error) {
+	c := s.connectionOf(who)
+	if l := c.tools.Load(); l != nil {
+		return l, nil
+	}
+	if _, err := c.get(ctx); err != nil {
+		return nil, err
+	}
+	return c.tools.Load(), nil
+}
+
+// Call calls a tool for a caller. args is a JSON object, sent byte for byte;
+// forwarded are the caller's own request headers, of which those that the
+// configuration names go along. A JSON-RPC error of the server's is a reply.
+// Errors are [ErrUnknownTool], [ErrTimeout], [ErrRemoved], *[UnavailableError],
+// *[LostError], a *[wire.StatusError], [wire.ErrReplyTooLarge], or the cause of
+// the end of ctx.
+func (s *Server) Call(ctx context.Context, who caller.ID, tool string, args json.RawMessage, forwarded http.Header) (wire.Reply, error) {
+	if !s.enter() {
+		return wire.Reply{}, ErrRemoved
+	}
+	defer s.leave()
+	limit := s.cfg.Timeout
+	if limit <= 0 {
+		limit = s.opts.CallTimeout
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, ErrTimeout)
+	defer cancel()
+	reply, err := s.connectionOf(who).call(ctx, tool, args, s.cfg.Forward.Select(forwarded))
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = ErrTimeout // a deadline of ours seen by a lower layer
+	}
+	return reply, err
+}
+
+func (s *Server) enter() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.removed {
+		return false
+	}
+	s.inFlight++
+	return true
+}
+
+func (s *Server) leave() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.inFlight--
+	s.closeIfIdle()
+}
+
+func (s *Server) closeIfIdle() {
+	if s.removed && s.inFlight == 0 {
+		close(s.idle)
+	}
+}
+
+// Close takes the server away: new calls are refused, calls in flight may
+// finish until ctx ends, then the connection is closed.
+func (s *Server) Close(ctx context.Context) {
+	s.mu.Lock()
+	if !s.removed {
+		s.removed = true
+		s.closeIfIdle()
+	}
+	s.mu.Unlock()
+	select {
+	case <-s.idle:
+	case <-ctx.Done():
+	}
+	s.shared.close()
+}
