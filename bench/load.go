@@ -1,0 +1,128 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// load describes what is asked of a proxy: the same POST again and again.
+type load struct {
+	path        string
+	body        []byte
+	connections int
+	duration    time.Duration
+}
+
+// sample is what one run of a load showed.
+type sample struct {
+	calls    int
+	seconds  float64
+	p50, p99 time.Duration
+	cpu      time.Duration // of the proxy's process
+}
+
+func (s sample) perSecond() float64        { return float64(s.calls) / s.seconds }
+func (s sample) cpuPerCall() time.Duration { return s.cpu / time.Duration(max(s.calls, 1)) }
+
+// run keeps all connections busy for the duration. It writes and reads HTTP/1.1
+// by hand: a general client would take more of the machine than the proxies.
+// Any answer but 200 fails the run, for it would be measured as a fast one.
+func (l load) run(addr string) (sample, error) {
+	request := fmt.Appendf(nil, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
+		l.path, addr, len(l.body), l.body)
+	took := make([][]time.Duration, l.connections)
+	errs := make([]error, l.connections)
+	var wg sync.WaitGroup
+	start := time.Now()
+	for i := range l.connections {
+		wg.Go(func() { took[i], errs[i] = repeat(addr, request, start.Add(l.duration)) })
+	}
+	wg.Wait()
+	s := sample{seconds: time.Since(start).Seconds()}
+	for _, err := range errs {
+		if err != nil {
+			return s, fmt.Errorf("calling %s: %w", l.path, err)
+		}
+	}
+	all := slices.Concat(took...)
+	slices.Sort(all)
+	s.calls, s.p50, s.p99 = len(all), all[len(all)/2], all[len(all)*99/100]
+	return s, nil
+}
+
+// repeat sends the request over one connection until the deadline has passed,
+// once at least.
+func repeat(addr string, request []byte, deadline time.Time) ([]time.Duration, error) {
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	r := bufio.NewReaderSize(c, 64<<10)
+	took := make([]time.Duration, 0, 1<<16)
+	for len(took) == 0 || time.Now().Before(deadline) {
+		start := time.Now()
+		if _, err := c.Write(request); err != nil {
+			return nil, err
+		}
+		if err := discardAnswer(r); err != nil {
+			return nil, err
+		}
+		took = append(took, time.Since(start))
+	}
+	return took, nil
+}
+
+// discardAnswer reads one HTTP/1.1 response, which must have status 200.
+func discardAnswer(r *bufio.Reader) error {
+	line, err := r.ReadSlice('\n')
+	if err != nil {
+		return err
+	}
+	if !bytes.HasPrefix(line, []byte("HTTP/1.1 200")) {
+		return fmt.Errorf("the answer was %q", bytes.TrimSpace(line))
+	}
+	length := -1
+	for {
+		line, err := r.ReadSlice('\n')
+		if err != nil {
+			return err
+		}
+		if len(line) <= 2 {
+			break
+		}
+		if name, value, _ := bytes.Cut(line, []byte(":")); bytes.EqualFold(name, []byte("content-length")) {
+			if length, err = strconv.Atoi(string(bytes.TrimSpace(value))); err != nil {
+				return err
+			}
+		}
+	}
+	if length < 0 {
+		return discardChunks(r)
+	}
+	_, err = r.Discard(length)
+	return err
+}
+
+func discardChunks(r *bufio.Reader) error {
+	for {
+		line, err := r.ReadSlice('\n')
+		if err != nil {
+			return err
+		}
+		size, err := strconv.ParseInt(string(bytes.TrimSpace(line)), 16, 64)
+		if err != nil {
+			return err
+		}
+		if _, err := io.CopyN(io.Discard, r, size+2); err != nil || size == 0 {
+			return err
+		}
+	}
+}
