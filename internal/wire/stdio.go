@@ -34,6 +34,8 @@ type StdioOptions struct {
 	Dir     string
 	Handler Handler
 	Log     *slog.Logger
+
+	max int // instead of MaxMessage, for tests
 }
 
 // ExitError says that a child process ended, and with which last words.
@@ -82,12 +84,15 @@ func DialStdio(ctx context.Context, o StdioOptions) (Conn, error) {
 		return nil, err
 	}
 	s := &stdio{
-		handler: o.Handler, log: o.Log, max: MaxMessage,
+		handler: o.Handler, log: o.Log, max: o.max,
 		queue:  make(chan []byte, stdioQueue),
 		exited: make(chan struct{}), done: make(chan struct{}), closing: make(chan struct{}),
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
+	}
+	if s.max == 0 {
+		s.max = MaxMessage
 	}
 	if err := s.start(o); err != nil {
 		return nil, err
