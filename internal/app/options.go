@@ -1,3 +1,14 @@
+// Package app is one running mcpo.
+//
+// The walk of a start: the configuration becomes servers, which start at once
+// and in parallel; the listener opens; a generation, which is the servers and
+// their routes, is published to package httpapi. A reload builds the next
+// generation beside the one that serves, carries unchanged servers over with
+// their connections, publishes, and then lets what is gone finish its calls. A
+// stop refuses new calls, finishes those in flight, and ends all servers.
+//
+// The package owns the listener and the lives of the servers, and decides
+// nothing about a call.
 package app
 
 import (
