@@ -1,0 +1,162 @@
+package app
+
+import (
+	"bytes"
+	"context"
+	"log"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"mcpo/internal/caller"
+	"mcpo/internal/config"
+	"mcpo/internal/httpapi"
+	"mcpo/internal/upstream"
+	"mcpo/internal/wire"
+)
+
+// shared is the caller on whose behalf app looks at servers.
+var shared = caller.Shared()
+
+// configuration reads the file, or makes a configuration of the one server
+// that the command line names.
+func configuration(o Options) (*config.Config, error) {
+	if o.ConfigPath != "" {
+		cfg, err := config.Load(o.ConfigPath, os.LookupEnv)
+		if err != nil {
+			return nil, err
+		}
+		for _, w := range cfg.Warnings {
+			o.Log.Warn(w.Error())
+		}
+		return cfg, nil
+	}
+	s := config.Server{Name: "mcp", Transport: config.Transport(o.ServerType)}
+	if s.Transport == config.Stdio {
+		s.Name = strings.TrimSuffix(filepath.Base(o.Command[0]), ".exe")
+		s.Command, s.Args = o.Command[0], o.Command[1:]
+	} else {
+		s.URL, s.Headers = o.Command[0], o.Headers
+	}
+	return &config.Config{Servers: []config.Server{s}}, nil
+}
+
+// upstreamOptions are what all servers share.
+func (a *app) upstreamOptions() upstream.Options {
+	return upstream.Options{
+		Env: a.opts.Env, Identity: wire.Identity{Name: "mcpo", Version: a.opts.Build},
+		ConnectTimeout: a.opts.ConnectTimeout, CallTimeout: a.opts.CallTimeout, Log: a.opts.Log,
+	}
+}
+
+// swap makes cfg's servers the ones that serve. Unchanged servers are carried
+// over with their connections, new ones start at once and in parallel, and
+// what is gone is returned for the caller to close.
+func (a *app) swap(cfg *config.Config) (gone []*upstream.Server) {
+	old := make(map[string]*upstream.Server, len(a.servers))
+	for _, s := range a.servers {
+		old[s.Name()] = s
+	}
+	next := make([]*upstream.Server, 0, len(cfg.Servers))
+	for _, c := range cfg.Servers {
+		if s := old[c.Name]; s != nil && s.Config().Equal(c) {
+			delete(old, c.Name)
+			next = append(next, s)
+			continue
+		}
+		s := upstream.New(c, a.upstreamOptions())
+		s.Start()
+		next = append(next, s)
+	}
+	a.servers = next
+	a.handler.Publish(httpapi.NewGeneration(next, a.opts.ConfigPath == ""))
+	for _, s := range old {
+		gone = append(gone, s)
+	}
+	return gone
+}
+
+// closeServers closes servers side by side and waits for all.
+func closeServers(ctx context.Context, servers []*upstream.Server) {
+	var wg sync.WaitGroup
+	for _, s := range servers {
+		wg.Go(func() { s.Close(ctx) })
+	}
+	wg.Wait()
+}
+
+// reloads tells when the configuration is to be read again: the file changed
+// (with --hot-reload), or somebody asked.
+func (a *app) reloads(ctx context.Context) <-chan struct{} {
+	wanted := make(chan struct{}, 1)
+	ask := func() {
+		select {
+		case wanted <- struct{}{}:
+		default:
+		}
+	}
+	if a.opts.HotReload && a.opts.ConfigPath != "" {
+		go func() {
+			if err := config.Watch(ctx, a.opts.ConfigPath, ask); err != nil {
+				a.opts.Log.Error("the configuration file cannot be watched; send SIGHUP to reload it", "error", err)
+			}
+		}()
+	}
+	go func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-a.opts.Reload:
+				ask()
+			}
+		}
+	}()
+	return wanted
+}
+
+// reload reads the configuration again. Everything that can fail does so
+// before anything is touched that serves.
+func (a *app) reload() {
+	if a.opts.ConfigPath == "" {
+		a.opts.Log.Info("there is no configuration file to reload")
+		return
+	}
+	cfg, err := configuration(a.opts)
+	if err != nil {
+		a.opts.Log.Error("the new configuration has mistakes; the old one stays in use", "error", err)
+		return
+	}
+	before := len(a.servers)
+	gone := a.swap(cfg)
+	a.opts.Log.Info("the configuration was reloaded", "servers", len(a.servers), "before", before, "closed", len(gone))
+	a.drain(gone)
+}
+
+// drainTime bounds how long calls to a server that a reload took away may go on.
+const drainTime = upstream.DefaultCallTimeout
+
+// drain closes servers beside the serving; their calls in flight may finish.
+func (a *app) drain(gone []*upstream.Server) {
+	a.draining.Go(func() {
+		ctx, cancel := context.WithTimeout(a.stopping, drainTime)
+		defer cancel()
+		closeServers(ctx, gone)
+	})
+}
+
+// quiet passes what net/http has to say on at debug level: it is about
+// connections that strangers broke.
+func quiet(to *slog.Logger) *log.Logger {
+	return log.New(lineWriter{to}, "", 0)
+}
+
+type lineWriter struct{ log *slog.Logger }
+
+// Write implements io.Writer.
+func (w lineWriter) Write(line []byte) (int, error) {
+	w.log.Debug("http", "message", string(bytes.TrimSpace(line)))
+	return len(line), nil
+}

@@ -1,0 +1,151 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"mcpo/internal/caller"
+	"mcpo/internal/openapi"
+	"mcpo/internal/upstream"
+)
+
+// rawResult is the media type of a whole CallToolResult, untouched.
+const rawResult = "application/vnd.mcp.result+json"
+
+// bodyTime is how long a request body may take to arrive.
+const bodyTime = 30 * time.Second
+
+// serveCall is the walk of a tool call, with one line in the log at its end.
+func (h *Handler) serveCall(w http.ResponseWriter, r *http.Request, m *mount, tool string) {
+	start := time.Now()
+	id := h.ids.of(r)
+	w.Header()["X-Request-Id"] = []string{id}
+	status := http.StatusOK
+	body, err := h.call(w, r, m, tool)
+	if err == nil {
+		contentType := jsonType
+		if wantsRaw(r.Header) {
+			contentType = rawResultType
+		}
+		writeBody(w, status, contentType, body)
+	} else {
+		a := answerOf(err, m.server.Name(), tool)
+		status = a.status
+		a.write(w)
+	}
+	h.logCall(r.Context(), m.server.Name(), tool, status, time.Since(start), id, err)
+}
+
+// call does everything up to the response's body.
+func (h *Handler) call(w http.ResponseWriter, r *http.Request, m *mount, tool string) ([]byte, error) {
+	who, refused := h.who(r)
+	if refused != nil {
+		return nil, refused
+	}
+	op, err := h.operation(r.Context(), m, who, tool)
+	if err != nil {
+		return nil, err
+	}
+	body, err := h.readBody(w, r)
+	if err != nil {
+		return nil, err
+	}
+	args, err := op.Arguments(body)
+	if err != nil {
+		return nil, err
+	}
+	reply, err := m.server.Call(r.Context(), who, tool, args, r.Header)
+	if err != nil {
+		return nil, err
+	}
+	if reply.Error != nil {
+		return nil, reply.Error
+	}
+	if wantsRaw(r.Header) {
+		return reply.Result, nil
+	}
+	return openapi.ResultBody(reply.Result)
+}
+
+// operation finds the tool, waiting for a server that has just been started.
+func (h *Handler) operation(ctx context.Context, m *mount, who caller.ID, tool string) (*openapi.Operation, error) {
+	if _, err := m.server.Ready(ctx, who); err != nil {
+		return nil, err
+	}
+	op := h.document(m, who).Operations[tool]
+	if op == nil {
+		return nil, upstream.ErrUnknownTool
+	}
+	return op, nil
+}
+
+// readBody reads the request's body within --max-body and bodyTime.
+func (h *Handler) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	if r.ContentLength > h.opts.MaxBody {
+		return nil, &http.MaxBytesError{Limit: h.opts.MaxBody}
+	}
+	if r.ContentLength < 0 || r.ContentLength > 4<<10 {
+		// Small bodies arrive with their head, which has a deadline of its own.
+		control := http.NewResponseController(w)
+		_ = control.SetReadDeadline(time.Now().Add(bodyTime))
+		defer func() { _ = control.SetReadDeadline(time.Time{}) }()
+	}
+	in := http.MaxBytesReader(w, r.Body, h.opts.MaxBody)
+	if r.ContentLength > 0 {
+		body := make([]byte, r.ContentLength)
+		_, err := io.ReadFull(in, body)
+		return body, unreadable(err)
+	}
+	body, err := io.ReadAll(in)
+	return body, unreadable(err)
+}
+
+// unreadable words the errors of a body that did not arrive whole.
+func unreadable(err error) error {
+	var tooLarge *http.MaxBytesError
+	if err == nil || errors.As(err, &tooLarge) {
+		return err
+	}
+	return say(http.StatusBadRequest, "The request body did not arrive whole.")
+}
+
+// wantsRaw reports whether the caller asked for the whole CallToolResult.
+func wantsRaw(h http.Header) bool {
+	for _, accept := range h["Accept"] {
+		if strings.Contains(accept, rawResult) {
+			return true
+		}
+	}
+	return false
+}
+
+// logCall writes the line of a call. It never holds arguments or results.
+func (h *Handler) logCall(ctx context.Context, server, tool string, status int, took time.Duration, id string, err error) {
+	level := slog.LevelInfo
+	if status >= 500 && status != http.StatusInternalServerError {
+		level = slog.LevelWarn
+	}
+	if !h.opts.Log.Enabled(ctx, level) {
+		return
+	}
+	attrs := []slog.Attr{slog.String("server", server), slog.String("tool", tool), slog.Int("status", status),
+		slog.Duration("duration", took.Round(time.Microsecond)), slog.String("request_id", id)}
+	if err != nil && level == slog.LevelWarn {
+		attrs = append(attrs, slog.Any("error", cause(err)))
+	}
+	h.opts.Log.LogAttrs(ctx, level, "call", attrs...)
+}
+
+// cause is what an answer was made of.
+func cause(err error) error {
+	var a *answer
+	if errors.As(err, &a) && a.err != nil {
+		return a.err
+	}
+	return err
+}

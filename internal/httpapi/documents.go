@@ -1,0 +1,169 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"mcpo/internal/caller"
+	"mcpo/internal/openapi"
+	"mcpo/internal/upstream"
+)
+
+// document is the document of a server for a caller.
+func (h *Handler) document(m *mount, who caller.ID) *openapi.Document {
+	return m.document(who, func(l *upstream.ToolList) openapi.Info { return h.info(m, l) },
+		func(warning string) { h.opts.Log.Warn("tool schema", "server", m.server.Name(), "warning", warning) })
+}
+
+// info is a server's part of its document, as mcpo words it.
+func (h *Handler) info(m *mount, l *upstream.ToolList) openapi.Info {
+	name := m.server.Name()
+	i := openapi.Info{Title: name, Version: "1.0", Secured: h.opts.Key != ""}
+	if h.current.Load().single == m {
+		i.ServerURL = h.root
+	} else {
+		i.ServerURL = h.mountPath(name)
+	}
+	if l == nil {
+		i.Description = name + " MCP Server\n\n- [back to tool list](" + h.root + "/docs)"
+		return i
+	}
+	if l.Info.Name != "" {
+		i.Title = l.Info.Name
+	}
+	if l.Info.Version != "" {
+		i.Version = l.Info.Version
+	}
+	i.Description = l.Info.Instructions
+	if i.Description == "" {
+		i.Description = i.Title + " MCP Server"
+	}
+	return i
+}
+
+// mountPath is the path of a server, as seen from outside.
+func (h *Handler) mountPath(server string) string {
+	return h.root + h.prefix + "/" + url.PathEscape(server)
+}
+
+func (h *Handler) serveServerDocument(w http.ResponseWriter, r *http.Request, m *mount) {
+	d := h.document(m, caller.Shared())
+	header := w.Header()
+	header.Set("ETag", d.ETag)
+	header.Set("Cache-Control", "no-cache")
+	header.Add("Vary", "Accept-Encoding")
+	if matches(r.Header.Get("If-None-Match"), d.ETag) {
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	body := d.JSON
+	if len(d.Gzip) > 0 && acceptsGzip(r.Header.Get("Accept-Encoding")) {
+		header.Set("Content-Encoding", "gzip")
+		body = d.Gzip
+	}
+	writeJSON(w, http.StatusOK, body)
+}
+
+// matches implements If-None-Match with weak comparison (RFC 9110 §13.1.2).
+func matches(ifNoneMatch, etag string) bool {
+	for tag := range strings.SplitSeq(ifNoneMatch, ",") {
+		tag = strings.TrimPrefix(strings.TrimSpace(tag), "W/")
+		if tag == "*" || tag != "" && tag == etag {
+			return true
+		}
+	}
+	return false
+}
+
+// acceptsGzip reads Accept-Encoding (RFC 9110 §12.5.3); q=0 refuses.
+func acceptsGzip(header string) bool {
+	for part := range strings.SplitSeq(header, ",") {
+		coding, params, _ := strings.Cut(part, ";")
+		if c := strings.TrimSpace(coding); !strings.EqualFold(c, "gzip") && c != "*" {
+			continue
+		}
+		q, found := strings.CutPrefix(strings.TrimSpace(params), "q=")
+		if !found {
+			return true
+		}
+		weight, err := strconv.ParseFloat(q, 64)
+		return err == nil && weight > 0
+	}
+	return false
+}
+
+// serveRootDocument lists the servers in words: in a configuration each has a
+// document of its own.
+func (h *Handler) serveRootDocument(w http.ResponseWriter, _ *http.Request, g *Generation) {
+	description := or(h.opts.Description, "Automatically generated API from MCP Tool Schemas")
+	var list strings.Builder
+	for _, m := range g.servers {
+		if m.server.Tools(caller.Shared()) != nil {
+			fmt.Fprintf(&list, "\n    - [%s](%s/docs)", m.server.Name(), h.mountPath(m.server.Name()))
+		}
+	}
+	if list.Len() > 0 {
+		description += "\n\n- **available tools**：" + list.String()
+	}
+	document := rootDocument{OpenAPI: "3.1.0", Paths: struct{}{}}
+	document.Info.Title = or(h.opts.Name, "MCP OpenAPI Proxy")
+	document.Info.Description = description
+	document.Info.Version = or(h.opts.Version, "1.0")
+	if h.root != "" {
+		document.Servers = []serverURL{{h.root}}
+	}
+	body, err := json.Marshal(document)
+	if err != nil {
+		answerOf(err, "", "").write(w)
+		return
+	}
+	writeJSON(w, http.StatusOK, body)
+}
+
+// rootDocument is an OpenAPI document without operations.
+type rootDocument struct {
+	OpenAPI string `json:"openapi"`
+	Info    struct {
+		Title       string `json:"title"`
+		Description string `json:"description"`
+		Version     string `json:"version"`
+	} `json:"info"`
+	Servers []serverURL `json:"servers,omitempty"`
+	Paths   struct{}    `json:"paths"`
+}
+
+type serverURL struct {
+	URL string `json:"url"`
+}
+
+func or(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
+}
+
+// serveInstructions hands a server's instructions to Open WebUI's direct
+// connections, which ask for them in these two steps.
+func (h *Handler) serveInstructions(w http.ResponseWriter, to route) {
+	prompt := ""
+	if l := to.mount.server.Tools(caller.Shared()); l != nil {
+		prompt = l.Info.Instructions
+	}
+	var body []byte
+	var err error
+	if to.kind == kindSystem {
+		body, err = json.Marshal(map[string]string{"prompt": prompt})
+	} else {
+		body, err = json.Marshal(map[string]any{"features": map[string]bool{"system": prompt != ""}})
+	}
+	if err != nil {
+		answerOf(err, to.mount.server.Name(), "").write(w)
+		return
+	}
+	writeJSON(w, http.StatusOK, body)
+}

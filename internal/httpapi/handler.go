@@ -1,0 +1,235 @@
+package httpapi
+
+import (
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync/atomic"
+
+	"mcpo/internal/caller"
+	"mcpo/internal/config"
+)
+
+// Options say how the handler serves.
+type Options struct {
+	Key         config.Secret
+	StrictAuth  bool
+	CORSOrigins []string
+	// RootPath is the path under which a proxy shows mcpo, PathPrefix what
+	// stands before the servers' names; both as written, normalised here.
+	RootPath, PathPrefix string
+	// PublicURL is where callers reach mcpo; its host is allowed on loopback
+	// listeners.
+	PublicURL string
+	// Loopback says that the listener is reachable from this machine only.
+	Loopback bool
+	// Name, Description and Version are those of the root document.
+	Name, Description, Version string
+	// MaxBody is the largest request body in bytes.
+	MaxBody int64
+	Log     *slog.Logger
+}
+
+// Handler answers all requests, with the servers of the generation that was
+// published last.
+type Handler struct {
+	opts    Options
+	key     *KeyAuth
+	root    string // normalised RootPath: "" or "/x"
+	prefix  string // normalised PathPrefix: "" or "/x"
+	current atomic.Pointer[Generation]
+	ids     requestIDs
+}
+
+// New makes the handler with an empty generation, wrapped in its middleware.
+func New(o Options) (*Handler, http.Handler) {
+	h := &Handler{opts: o, key: NewKeyAuth(o.Key, o.StrictAuth),
+		root: normalise(o.RootPath), prefix: normalise(o.PathPrefix), ids: newRequestIDs()}
+	h.current.Store(NewGeneration(nil, false))
+	return h, GuardHost(o.Loopback, o.PublicURL, NewCORS(o.CORSOrigins).Wrap(h))
+}
+
+// Publish makes a generation the one that serves and returns the one before.
+func (h *Handler) Publish(g *Generation) *Generation { return h.current.Swap(g) }
+
+// normalise makes a path prefix begin with a slash and end without.
+func normalise(p string) string {
+	if p = strings.Trim(p, "/"); p == "" {
+		return ""
+	}
+	return "/" + p
+}
+
+// ServeHTTP implements http.Handler.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	g := h.current.Load()
+	to, ok := h.route(g, r)
+	if h.opts.StrictAuth && to.kind != kindHealth && r.Method != http.MethodOptions {
+		if refusal := h.key.Check(r); refusal != nil {
+			refuse(refusal).write(w)
+			return
+		}
+	}
+	if !ok {
+		say(http.StatusNotFound, "There is nothing at this path. The servers and their tools are listed at %s/.", h.root).write(w)
+		return
+	}
+	if !to.kind.allows(r.Method) {
+		a := say(http.StatusMethodNotAllowed, "This path takes %s, not %s.", to.kind.allowed(), r.Method)
+		a.header = [2]string{"Allow", to.kind.allowed()}
+		a.write(w)
+		return
+	}
+	switch to.kind {
+	case kindTool:
+		h.serveCall(w, r, to.mount, to.tool)
+	case kindServerDocument:
+		h.serveServerDocument(w, r, to.mount)
+	case kindRootDocument:
+		h.serveRootDocument(w, r, g)
+	case kindDocs:
+		h.serveDocs(w, r, g, to.mount)
+	case kindIndex:
+		h.serveIndex(w, r, g)
+	case kindAssets:
+		h.serveAssets(w, r, to.rest)
+	case kindHealth:
+		h.serveHealth(w, to, g)
+	case kindFeatures, kindSystem:
+		h.serveInstructions(w, to)
+	}
+}
+
+func refuse(r *Refusal) *answer {
+	a := &answer{status: r.Status, detail: r.Detail}
+	if r.Challenge != "" {
+		a.header = [2]string{"WWW-Authenticate", r.Challenge}
+	}
+	return a
+}
+
+// who turns the request into its caller, or an answer that refuses it. Without
+// identities everybody who may use mcpo is the shared caller.
+func (h *Handler) who(r *http.Request) (caller.ID, *answer) {
+	if !h.opts.StrictAuth { // otherwise it was checked before routing
+		if refusal := h.key.Check(r); refusal != nil {
+			return caller.ID{}, refuse(refusal)
+		}
+	}
+	return caller.Shared(), nil
+}
+
+// kind is what a path leads to.
+type kind int
+
+const (
+	kindNone kind = iota
+	kindTool
+	kindServerDocument
+	kindRootDocument
+	kindDocs
+	kindAssets
+	kindIndex
+	kindHealth
+	kindFeatures // Open WebUI's question what a direct connection offers
+	kindSystem   // the system prompt that it then fetches
+)
+
+func (k kind) allows(method string) bool {
+	if k == kindTool {
+		return method == http.MethodPost
+	}
+	return method == http.MethodGet || method == http.MethodHead
+}
+
+func (k kind) allowed() string {
+	if k == kindTool {
+		return http.MethodPost
+	}
+	return http.MethodGet
+}
+
+// route is a path that was understood.
+type route struct {
+	kind  kind
+	mount *mount // the server; nil at the root
+	tool  string
+	rest  string // what follows, for health and assets
+}
+
+// route finds what the path names. Segments are split before they are decoded,
+// so that an encoded slash belongs to a name.
+func (h *Handler) route(g *Generation, r *http.Request) (route, bool) {
+	path := h.strip(r.URL.EscapedPath(), h.root)
+	if found, ok := h.ownRoute(g, path); ok && found.kind.allows(r.Method) {
+		return found, true
+	}
+	inner := h.strip(path, h.prefix)
+	if g.single != nil {
+		return serverRoute(g.single, strings.TrimPrefix(inner, "/"), r.Method)
+	}
+	if h.prefix != "" && inner == path {
+		return h.ownRoute(g, path)
+	}
+	name, rest, _ := strings.Cut(strings.TrimPrefix(inner, "/"), "/")
+	if name, err := url.PathUnescape(name); err == nil {
+		if m := g.byName[name]; m != nil {
+			return serverRoute(m, rest, r.Method)
+		}
+	}
+	return h.ownRoute(g, path)
+}
+
+// strip takes a prefix of whole segments away, if it is there.
+func (h *Handler) strip(path, prefix string) string {
+	if rest, ok := strings.CutPrefix(path, prefix); ok && prefix != "" && (rest == "" || rest[0] == '/') {
+		return rest
+	}
+	return path
+}
+
+// ownRoute knows the routes at the root.
+func (h *Handler) ownRoute(g *Generation, path string) (route, bool) {
+	switch path = strings.Trim(path, "/"); path {
+	case "":
+		return route{kind: kindIndex}, true
+	case "openapi.json":
+		if g.single != nil {
+			return route{kind: kindServerDocument, mount: g.single}, true
+		}
+		return route{kind: kindRootDocument}, true
+	case "docs", "redoc":
+		return route{kind: kindDocs, mount: g.single}, true
+	case "healthz", "readyz":
+		return route{kind: kindHealth, rest: path}, true
+	}
+	if rest, ok := strings.CutPrefix(path, "docs/assets/"); ok {
+		return route{kind: kindAssets, rest: rest}, true
+	}
+	return route{}, false
+}
+
+// serverRoute knows the routes of one server; rest follows its name. Tools are
+// only posted to and pages never are, so a tool may have a page's name.
+func serverRoute(m *mount, rest, method string) (route, bool) {
+	rest = strings.TrimSuffix(rest, "/")
+	if method != http.MethodPost {
+		switch rest {
+		case "", "docs", "redoc":
+			return route{kind: kindDocs, mount: m}, true
+		case "openapi.json":
+			return route{kind: kindServerDocument, mount: m}, true
+		case "api/config":
+			return route{kind: kindFeatures, mount: m}, true
+		case "system":
+			return route{kind: kindSystem, mount: m}, true
+		}
+	}
+	tool, err := url.PathUnescape(rest)
+	if err != nil || strings.Contains(rest, "/") {
+		return route{}, false
+	}
+	return route{kind: kindTool, mount: m, tool: tool}, true
+}
+

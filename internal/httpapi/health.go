@@ -1,0 +1,60 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"mcpo/internal/caller"
+	"mcpo/internal/upstream"
+)
+
+// readiness is the body of /readyz.
+type readiness struct {
+	Ready   bool                   `json:"ready"`
+	Servers map[string]serverState `json:"servers"`
+}
+
+type serverState struct {
+	State upstream.State `json:"state"`
+	Tools int            `json:"tools"`
+	// Reason says why the server is not connected. Its details are in the
+	// log: here they could tell a stranger about the inside.
+	Reason string `json:"reason,omitempty"`
+}
+
+// serveHealth answers /healthz while the process serves, and /readyz with 200
+// once every server was tried, whatever came of it: a broken server is no
+// reason to take the others out of service.
+func (h *Handler) serveHealth(w http.ResponseWriter, to route, g *Generation) {
+	if to.rest == "healthz" {
+		writeJSON(w, http.StatusOK, []byte(`{"status":"ok"}`))
+		return
+	}
+	body := readiness{Ready: true, Servers: make(map[string]serverState, len(g.servers))}
+	for _, m := range g.servers {
+		select {
+		case <-m.server.Tried():
+		default:
+			body.Ready = false
+		}
+		body.Servers[m.server.Name()] = stateOf(m.server.Status(caller.Shared()))
+	}
+	status := http.StatusOK
+	if !body.Ready {
+		status = http.StatusServiceUnavailable
+	}
+	raw, err := json.Marshal(body)
+	if err != nil {
+		answerOf(err, "", "").write(w)
+		return
+	}
+	writeJSON(w, status, raw)
+}
+
+func stateOf(s upstream.Status) serverState {
+	state := serverState{State: s.State, Tools: s.Tools}
+	if s.State != upstream.StateConnected && s.Err != nil {
+		state.Reason = reasonOf(s.Err)
+	}
+	return state
+}
