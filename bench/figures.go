@@ -1,0 +1,83 @@
+//go:build linux
+
+package main
+
+import (
+	"fmt"
+	"time"
+)
+
+// loadFigures draws the figures that have a bar from the samples.
+func (b *bench) loadFigures() {
+	if b.peers.python {
+		b.cpuFigure()
+	}
+	for _, server := range []string{"Go, stdio", "Go, HTTP"} {
+		for _, n := range []int{16, 64} {
+			b.throughputFigure(server, n)
+		}
+	}
+	for _, server := range []string{"Go, stdio", "Go, HTTP"} {
+		b.latencyFigure(server)
+	}
+	for _, server := range []string{"Go, stdio", "Go, HTTP"} {
+		b.bigFigure(server)
+	}
+}
+
+func (b *bench) add(r row) { b.report.Rows = append(b.report.Rows, r) }
+
+func cpuRatio(a, b sample) float64 { return float64(a.cpuPerCall()) / float64(max(b.cpuPerCall(), 1)) }
+
+func (b *bench) cpuFigure() {
+	s := b.samples[key("everything, stdio", "300 B", 16)]
+	ratio := pairs(s[python], s[ours], cpuRatio)
+	b.add(row{
+		Figure: "CPU time of the proxy per call (server-everything, stdio, 16 connections), mcpo ÷ ours",
+		Python: micros(median(s[python], sample.cpuPerCall)), Ours: micros(median(s[ours], sample.cpuPerCall)),
+		Floor:  micros(median(s[floor], sample.cpuPerCall)),
+		Result: fmt.Sprintf("%.1f", ratio), Bar: "≥ 8", Reached: ratio >= 8,
+	})
+}
+
+func (b *bench) throughputFigure(server string, connections int) {
+	s := b.samples[key(server, "300 B", connections)]
+	ratio := pairs(s[ours], s[floor], func(a, b sample) float64 { return a.perSecond() / b.perSecond() })
+	show := func(name string) string {
+		if s[name] == nil {
+			return ""
+		}
+		return fmt.Sprintf("%.0f/s", median(s[name], sample.perSecond))
+	}
+	b.add(row{
+		Figure: fmt.Sprintf("throughput (%s, %d connections), ours ÷ the floor", server, connections),
+		Python: show(python), Ours: show(ours), Floor: show(floor),
+		Result: fmt.Sprintf("%.2f", ratio), Bar: "≥ 0.7", Reached: ratio >= 0.7,
+	})
+}
+
+func (b *bench) latencyFigure(server string) {
+	s := b.samples[key(server, "300 B", 1)]
+	more := pairs(s[ours], s[floor], func(a, b sample) time.Duration { return a.p50 - b.p50 })
+	show := func(name string) string {
+		if s[name] == nil {
+			return ""
+		}
+		return micros(median(s[name], func(s sample) time.Duration { return s.p50 }))
+	}
+	b.add(row{
+		Figure: fmt.Sprintf("p50 at 1 connection (%s), ours − the floor", server),
+		Python: show(python), Ours: show(ours), Floor: show(floor),
+		Result: micros(more), Bar: "≤ 50 µs", Reached: more <= 50*time.Microsecond,
+	})
+}
+
+func (b *bench) bigFigure(server string) {
+	s := b.samples[key(server, "1 MB answer", 1)]
+	ratio := pairs(s[ours], s[floor], cpuRatio)
+	b.add(row{
+		Figure: fmt.Sprintf("CPU time of a 1 MB result (%s), ours ÷ the floor", server),
+		Ours:   micros(median(s[ours], sample.cpuPerCall)), Floor: micros(median(s[floor], sample.cpuPerCall)),
+		Result: fmt.Sprintf("%.2f", ratio), Bar: "≤ 2", Reached: ratio <= 2,
+	})
+}

@@ -1,0 +1,86 @@
+//go:build linux
+
+// Command bench measures mcpo beside its peers, all in one run, and prints a
+// table in Markdown:
+//
+//	go run ./bench
+//
+// The peers are the Python mcpo 0.0.20, installed from its registry, and the
+// floor (bench/floor), a proxy that checks nothing. Before them stand a load
+// that is written by hand (load.go), behind them server-everything and a server
+// that answers as fast as it can (bench/upstream). Every ratio is taken between
+// neighbours in time, A B A B, and the median is shown.
+//
+// The package owns the processes that it starts and a folder for their logs.
+// It runs on Linux only: it reads /proc.
+package main
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"time"
+)
+
+// bench is one run.
+type bench struct {
+	peers    *peers
+	quick    bool
+	rounds   int
+	duration time.Duration                  // of one sample
+	samples  map[string]map[string][]sample // by key, then by proxy
+	report   report
+	began    time.Time
+}
+
+func main() {
+	quick := flag.Bool("quick", false, "measure only what has a bar, and shortly: about a minute")
+	asJSON := flag.Bool("json", false, "print JSON instead of Markdown")
+	withPeers := flag.Bool("peers", true, "measure the Python mcpo as well")
+	flag.Parse()
+	b := &bench{quick: *quick, rounds: 5, duration: 2 * time.Second, samples: map[string]map[string][]sample{}, began: time.Now()}
+	if *quick {
+		b.rounds, b.duration = 3, 500*time.Millisecond
+	}
+	if err := b.run(*withPeers); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+	if *asJSON {
+		e := json.NewEncoder(os.Stdout)
+		e.SetIndent("", "  ")
+		_ = e.Encode(b.report)
+		return
+	}
+	b.report.markdown(os.Stdout)
+}
+
+// run leaves the logs behind when something fails.
+func (b *bench) run(withPeers bool) error {
+	dir, err := os.MkdirTemp("", "mcpo-bench-")
+	if err != nil {
+		return fmt.Errorf("making a folder: %w", err)
+	}
+	if b.peers, err = prepare(dir, withPeers); err != nil {
+		return err
+	}
+	b.report.Machine, b.report.Versions = machine(), b.peers.versions()
+	b.progress("prepared; logs are in %s", dir)
+	if err := b.loads(); err != nil {
+		return err
+	}
+	b.loadFigures()
+	for _, figure := range []func() error{b.allocFigure, b.memoryFigure, b.startFigure, b.slowServersFigure, b.documentFigure} {
+		if err := figure(); err != nil {
+			return err
+		}
+		b.progress("%s", b.report.Rows[len(b.report.Rows)-1].Figure)
+	}
+	return os.RemoveAll(dir)
+}
+
+// progress tells on standard error what was just done.
+func (b *bench) progress(format string, args ...any) {
+	fmt.Fprintf(os.Stderr, "%5.0f s  %s\n", time.Since(b.began).Seconds(), fmt.Sprintf(format, args...))
+}
