@@ -23,8 +23,8 @@ type event struct {
 }
 
 // eventReader cuts a stream of text/event-stream into events. Unlike a
-// browser it also returns events without data, and it returns the last one
-// when a stream ends cleanly after a whole line.
+// browser it also returns events without data, and when a stream ends cleanly
+// after a whole line it returns the event that this line belongs to.
 type eventReader struct {
 	in  *bufio.Reader
 	max int // bytes of one event's data, or of one line
@@ -61,7 +61,9 @@ func (r *eventReader) next() (event, error) {
 			continue
 		}
 		if err != nil {
-			if errors.Is(err, io.EOF) && r.filled {
+			if errors.Is(err, io.EOF) && r.filled && len(r.long) == 0 {
+				// It may be all of the event or not, so it has no id to resume from.
+				r.id = r.lastID
 				return r.dispatch()
 			}
 			return event{}, err

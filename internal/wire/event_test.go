@@ -46,7 +46,8 @@ func TestEvents(t *testing.T) {
 		{name: "an id with NUL", stream: "id: 7\n\nid: 8\x00\ndata: 1\n\n", want: []string{"|", "|1"}, lastID: "7"},
 		{name: "an id of an event that did not end", stream: "id: 7\ndata: 1\n\nid: 8", want: []string{"|1"}, lastID: "7"},
 		{name: "retry", stream: "retry: 50\n\nretry: x\n\nretry: -1\n\n", want: []string{"|"}, retry: 50 * time.Millisecond},
-		{name: "the end after a line", stream: "data: 1\n", want: []string{"|1"}},
+		{name: "the end after a line", stream: "id: 1\n\nid: 2\ndata: 1\n", want: []string{"|", "|1"}, lastID: "1"},
+		{name: "the end within an event", stream: "id: 1\n\nid: 2\ndata: 1\nda", want: []string{"|"}, lastID: "1"},
 		{name: "the end within a line", stream: "data: 1", want: nil},
 		{name: "nothing", stream: "", want: nil},
 	}
@@ -141,6 +142,7 @@ func plainEvents(stream string) (events []string) {
 	stream = strings.TrimPrefix(stream, "\uFEFF")
 	stream = strings.ReplaceAll(strings.ReplaceAll(stream, "\r\n", "\n"), "\r", "\n")
 	lines := strings.Split(stream, "\n")
+	rest := lines[len(lines)-1]
 	lines = lines[:len(lines)-1]
 	var name string
 	var data []string
@@ -167,6 +169,8 @@ func plainEvents(stream string) (events []string) {
 			filled = true
 		}
 	}
-	flush()
+	if rest == "" {
+		flush()
+	}
 	return events
 }
