@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"encoding/json"
-	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -257,7 +256,7 @@ func documentedTools(t *testing.T, p *proxy, mount string) map[string]bool {
 			t.Errorf("%s: %v", path, err)
 		}
 		if other, taken := ids[op.OperationID]; taken {
-			t.Error(fmt.Sprintf("%s and %s share the operation id %s", path, other, op.OperationID))
+			t.Errorf("%s and %s share the operation id %s", path, other, op.OperationID)
 		}
 		ids[op.OperationID] = path
 	}

@@ -122,8 +122,8 @@ func big(_ context.Context, r *mcp.CallToolRequest) (*mcp.CallToolResult, error)
 	return text(strings.Repeat("x", in.Bytes)), nil
 }
 
-func fail(_ context.Context, r *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
-	res, err := echo(nil, r)
+func fail(ctx context.Context, r *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+	res, err := echo(ctx, r)
 	if err == nil {
 		res.IsError = true
 	}
