@@ -613,7 +613,7 @@ func within[T any](t *testing.T, c <-chan T, what string) (v T) {
 	t.Helper()
 	select {
 	case v = <-c:
-	case <-time.After(20 * time.Second):
+	case <-time.After(hurry):
 		t.Fatalf("waiting for %s in vain", what)
 	}
 	return v
