@@ -24,6 +24,20 @@ type difference struct {
 	ours, python answer
 }
 
+// The reasons for answering otherwise than mcpo 0.0.20.
+const (
+	emptyBody    = "a body that is empty or null is an object without arguments, and the first argument that is missing is named"
+	everyKeyword = "every keyword of the tool's schema is checked, so that the caller learns what is wrong before the server is asked"
+	ownBytes     = "a result keeps the server's own bytes; it is not pressed through the output schema, which makes 1 into 1.0"
+	allContent   = "content of every kind is answered with; audio, resource links and embedded resources are lost otherwise"
+	sentence     = "every error has a message that a model or a person can act on"
+	plainError   = "a tool's own error text is the message, and not Python's way to write it inside another text"
+)
+
+func differs(reason string, status int, body string, pythonStatus int, pythonBody string) difference {
+	return difference{reason, answer{status, body}, answer{pythonStatus, pythonBody}}
+}
+
 // comparisons is every call of the differential test, and with it the one table
 // of the differences that are intended.
 func comparisons() []comparison {
@@ -42,43 +56,43 @@ func comparisons() []comparison {
 		{"everything", "echo", `"x"`, same},
 		{"everything", "echo", `{"message":`, same},
 		{"everything", "echo", `{"message":"x"} trailing`, same},
-		{"everything", "echo", ``, same},
-		{"everything", "echo", `null`, same},
+		{"everything", "echo", ``, differs(emptyBody, 422, `"loc":["body","message"]`, 422, `"loc":["body"],`)},
+		{"everything", "echo", `null`, differs(emptyBody, 422, `"loc":["body","message"]`, 422, `"loc":["body"],`)},
 		{"everything", "get-sum", `{"a":1,"b":2}`, same},
 		{"everything", "get-sum", `{"a":"1.5","b":2}`, same},
 		{"everything", "get-sum", `{"a":true,"b":2}`, same},
 		{"everything", "get-sum", `{"a":"x","b":2}`, same},
 		{"everything", "get-tiny-image", `{}`, same},
 		{"everything", "get-annotated-message", `{"messageType":"success","includeImage":true}`, same},
-		{"everything", "get-annotated-message", `{"messageType":"nonsense"}`, same},
-		{"everything", "get-structured-content", `{"location":"New York"}`, same},
-		{"everything", "get-resource-links", `{"count":2}`, same},
-		{"everything", "get-resource-reference", `{"resourceType":"Text","resourceId":1}`, same},
-		{"everything", "no-such-tool", `{}`, same},
+		{"everything", "get-annotated-message", `{"messageType":"nonsense"}`, differs(everyKeyword, 422, `"loc":["body","messageType"]`, 500, `Unexpected error`)},
+		{"everything", "get-structured-content", `{"location":"New York"}`, differs(ownBytes, 200, `33`, 200, `33.0`)},
+		{"everything", "get-resource-links", `{"count":2}`, differs(allContent, 200, `"type":"resource_link"`, 200, `"Here are 2 resource links`)},
+		{"everything", "get-resource-reference", `{"resourceType":"Text","resourceId":1}`, differs(allContent, 200, `Resource 1: This is a plaintext resource`, 200, `Embedded resource not supported yet.`)},
+		{"everything", "no-such-tool", `{}`, differs(sentence, 404, `{"detail":{"message":"`, 404, `{"detail":"Not Found"}`)},
 		{"memory", "read_graph", `{}`, same},
 		{"memory", "create_entities", `{"entities":[{"name":"n","entityType":"t","observations":["o"]}]}`, same},
 		{"memory", "create_entities", `{"entities":[{"name":"n"}]}`, same},
 		{"memory", "open_nodes", `{"names":["n"]}`, same},
-		{"memory", "add_observations", `{"observations":[{"entityName":"missing","contents":["x"]}]}`, same},
+		{"memory", "add_observations", `{"observations":[{"entityName":"missing","contents":["x"]}]}`, differs(plainError, 500, `{"detail":{"message":"Entity with name missing not found"}}`, 500, `"Unexpected error"`)},
 		{"filesystem", "read_text_file", `{"path":"FOLDER/hello.txt"}`, same},
-		{"filesystem", "read_text_file", `{"path":"FOLDER/none.txt"}`, same},
-		{"filesystem", "read_media_file", `{"path":"FOLDER/sound.wav"}`, same},
-		{"filesystem", "read_media_file", `{"path":"FOLDER/hello.txt"}`, same},
+		{"filesystem", "read_text_file", `{"path":"FOLDER/none.txt"}`, differs(plainError, 500, `{"detail":{"message":"ENOENT: no such file`, 500, `"Unexpected error"`)},
+		{"filesystem", "read_media_file", `{"path":"FOLDER/sound.wav"}`, differs(allContent, 200, `"data:audio/wav;base64,UklGRg=="`, 200, `[]`)},
+		{"filesystem", "read_media_file", `{"path":"FOLDER/hello.txt"}`, differs(allContent, 200, `base64,aGVsbG8gZmlsZQo=`, 200, `"Embedded resource not supported yet."`)},
 		{"filesystem", "list_directory", `{"path":"FOLDER"}`, same},
-		{"filesystem", "list_directory_with_sizes", `{"path":"FOLDER","sortBy":"colour"}`, same},
+		{"filesystem", "list_directory_with_sizes", `{"path":"FOLDER","sortBy":"colour"}`, differs(everyKeyword, 422, `"loc":["body","sortBy"]`, 500, `"Unexpected error"`)},
 		{"time", "convert_time", `{"source_timezone":"UTC","time":"16:30","target_timezone":"Asia/Tokyo"}`, same},
 		{"time", "convert_time", `{"time":"16:30"}`, same},
-		{"time", "get_current_time", `{"timezone":"Mars/Base"}`, same},
+		{"time", "get_current_time", `{"timezone":"Mars/Base"}`, differs(plainError, 500, `{"detail":{"message":"Error executing tool`, 500, `"Unexpected error"`)},
 		{"git", "git_log", `{"repo_path":"FOLDER","max_count":1}`, same},
 		{"git", "git_log", `{"repo_path":"FOLDER","max_count":"1"}`, same},
 		{"git", "git_branch", `{"repo_path":"FOLDER","branch_type":"local"}`, same},
 		{"git", "git_branch", `{"repo_path":"FOLDER","branch_type":"local","contains":null}`, same},
-		{"git", "git_show", `{"repo_path":"FOLDER","revision":"nope"}`, same},
-		{"sequential-thinking", "sequentialthinking", `{"thought":"t","nextThoughtNeeded":true,"thoughtNumber":1,"totalThoughts":2}`, same},
-		{"sequential-thinking", "sequentialthinking", `{"thought":"t","nextThoughtNeeded":"false","thoughtNumber":"4","totalThoughts":true}`, same},
+		{"git", "git_show", `{"repo_path":"FOLDER","revision":"nope"}`, differs(plainError, 500, `{"detail":{"message":"Error executing tool`, 500, `"Unexpected error"`)},
+		{"sequential-thinking", "sequentialthinking", `{"thought":"t","nextThoughtNeeded":true,"thoughtNumber":1,"totalThoughts":2}`, differs(ownBytes, 200, `"thoughtNumber": 1,`, 200, `"thoughtNumber":1.0,`)},
+		{"sequential-thinking", "sequentialthinking", `{"thought":"t","nextThoughtNeeded":"false","thoughtNumber":"4","totalThoughts":true}`, differs(ownBytes, 200, `"thoughtNumber": 4,`, 200, `"thoughtNumber":4.0,`)},
 		{"sequential-thinking", "sequentialthinking", `{"thought":"t","nextThoughtNeeded":true,"thoughtNumber":1.5,"totalThoughts":2}`, same},
-		{"sequential-thinking", "sequentialthinking", `{"thought":"t","nextThoughtNeeded":true,"thoughtNumber":0,"totalThoughts":2}`, same},
-		{"sequential-thinking", "sequentialthinking", `{"thought":"t","nextThoughtNeeded":"maybe","thoughtNumber":5,"totalThoughts":5}`, same},
+		{"sequential-thinking", "sequentialthinking", `{"thought":"t","nextThoughtNeeded":true,"thoughtNumber":0,"totalThoughts":2}`, differs(everyKeyword, 422, `"loc":["body","thoughtNumber"]`, 500, `"Unexpected error"`)},
+		{"sequential-thinking", "sequentialthinking", `{"thought":"t","nextThoughtNeeded":"maybe","thoughtNumber":5,"totalThoughts":5}`, differs(plainError, 500, `{"detail":{"message":"MCP error -32602: Input validation error`, 500, `"Unexpected error"`)},
 		{"sequential-thinking", "sequentialthinking", `{}`, same},
 	}
 }
