@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -174,6 +175,9 @@ func (r *eventReader) line() ([]byte, error) {
 		if r.long == nil && end >= 0 && over == nil && len(part) <= r.max {
 			r.ended(window, end)
 			return part, nil
+		}
+		if cap(r.long)-len(r.long) < len(part) {
+			r.long = slices.Grow(r.long, max(len(part), min(len(r.long), 16<<20)))
 		}
 		r.long = append(r.long, part...)
 		if over != nil || len(r.long) > r.max {
