@@ -1,0 +1,133 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+
+	"github.com/tailscale/hujson"
+)
+
+// maxFile bounds a configuration file, and a file that ${file:…} names.
+const maxFile = 8 << 20
+
+// Load reads and checks a configuration file. env looks up the variables of
+// ${VAR}. The error is of type Problems and holds everything that is wrong.
+func Load(path string, env func(string) (string, bool)) (*Config, error) {
+	data, err := readFile(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, Problems{{File: path, Message: "the file does not exist", Hint: "--config takes the path of a JSON file with mcpServers"}}
+	case err != nil:
+		return nil, Problems{{File: path, Message: "the file cannot be read: " + err.Error()}}
+	}
+	return parse(path, data, env)
+}
+
+func readFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err == nil && len(data) > maxFile {
+		err = fmt.Errorf("it is larger than %d MiB", maxFile>>20)
+	}
+	return data, err
+}
+
+// parse does all of Load but the reading of the file itself.
+func parse(path string, data []byte, env func(string) (string, bool)) (*Config, error) {
+	r := &reader{file: path, data: bytes.TrimPrefix(data, []byte("\uFEFF")), env: env}
+	root, ok := r.tree()
+	cfg := &Config{}
+	if ok {
+		r.root(root, cfg)
+	}
+	if len(r.problems) > 0 {
+		// An unknown key is often what a missing one was meant to be.
+		return nil, append(r.problems, r.warnings...)
+	}
+	cfg.Warnings = r.warnings
+	return cfg, nil
+}
+
+// reader collects what is wrong while it reads.
+type reader struct {
+	file     string
+	data     []byte
+	env      func(string) (string, bool)
+	problems Problems
+	warnings []Problem
+}
+
+// tree parses the bytes.
+func (r *reader) tree() (hujson.Value, bool) {
+	if len(bytes.TrimSpace(r.data)) == 0 {
+		r.problems = append(r.problems, Problem{File: r.file, Message: "the file is empty", Hint: example})
+		return hujson.Value{}, false
+	}
+	if depth(r.data) > 200 {
+		r.problems = append(r.problems, Problem{File: r.file, Message: "the file nests too deeply"})
+		return hujson.Value{}, false
+	}
+	v, err := hujson.Parse(bytes.Clone(r.data))
+	if err != nil {
+		r.problems = append(r.problems, Problem{File: r.file, Line: lineOfSyntaxError(err), Message: "this is no valid JSON: " + syntax(err),
+			Hint: "comments and trailing commas are fine; look for a missing comma, quote or brace at or above this line"})
+		return hujson.Value{}, false
+	}
+	return v, true
+}
+
+const example = `write at least {"mcpServers": {"time": {"command": "uvx", "args": ["mcp-server-time"]}}}`
+
+// depth counts brackets, strings included: it only has to bound recursion.
+func depth(data []byte) int {
+	deep, most := 0, 0
+	for _, c := range data {
+		switch c {
+		case '{', '[':
+			deep++
+			most = max(most, deep)
+		case '}', ']':
+			deep--
+		}
+	}
+	return most
+}
+
+// lineOfSyntaxError finds the line in hujson's message, its only place.
+func lineOfSyntaxError(err error) int {
+	var line, column int
+	if _, scanErr := fmt.Sscanf(err.Error(), "hujson: line %d, column %d:", &line, &column); scanErr != nil {
+		return 0
+	}
+	return line
+}
+
+func syntax(err error) string {
+	text := strings.TrimPrefix(err.Error(), "hujson: ")
+	if _, rest, ok := strings.Cut(text, ": "); ok && strings.HasPrefix(text, "line ") {
+		return rest
+	}
+	return text
+}
+
+// line is the line of a value.
+func (r *reader) line(v hujson.Value) int {
+	return 1 + bytes.Count(r.data[:min(v.StartOffset, len(r.data))], []byte("\n"))
+}
+
+func (r *reader) problem(at hujson.Value, path, hint, format string, args ...any) {
+	r.problems = append(r.problems, Problem{r.file, r.line(at), path, fmt.Sprintf(format, args...), hint})
+}
+
+func (r *reader) warn(at hujson.Value, path, hint, format string, args ...any) {
+	r.warnings = append(r.warnings, Problem{r.file, r.line(at), path, fmt.Sprintf(format, args...), hint})
+}

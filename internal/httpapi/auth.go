@@ -1,0 +1,85 @@
+package httpapi
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"net/http"
+	"strings"
+
+	"mcpo/internal/config"
+)
+
+// KeyAuth checks mcpo's API key.
+type KeyAuth struct {
+	hash   [sha256.Size]byte
+	open   bool // no key is configured
+	strict bool
+}
+
+// Refusal is why a request may not pass.
+type Refusal struct {
+	// Status is 401 or 403.
+	Status int
+	// Detail is the sentence for the caller.
+	Detail string
+	// Challenge is the value of WWW-Authenticate (RFC 9110 §11.6.1), or "".
+	Challenge string
+}
+
+// NewKeyAuth makes the check. An empty key means that none is asked for.
+func NewKeyAuth(key config.Secret, strict bool) *KeyAuth {
+	return &KeyAuth{hash: sha256.Sum256([]byte(key.Reveal())), open: key == "", strict: strict}
+}
+
+// Check gives nil for a request that carries the key, as a Bearer token (RFC
+// 6750 §2.1) or as the password of Basic (RFC 7617), and otherwise why not.
+// Keys are compared in constant time.
+func (a *KeyAuth) Check(r *http.Request) *Refusal {
+	if a.open {
+		return nil
+	}
+	values := r.Header["Authorization"]
+	if len(values) != 1 {
+		return a.missing("Missing or invalid Authorization header")
+	}
+	scheme, credentials, _ := strings.Cut(values[0], " ")
+	credentials = strings.TrimSpace(credentials)
+	switch {
+	case credentials == "":
+	case strings.EqualFold(scheme, "Bearer"):
+		if !a.matches(credentials) {
+			return &Refusal{Status: http.StatusForbidden, Detail: "Invalid API key"}
+		}
+		return nil
+	case strings.EqualFold(scheme, "Basic"):
+		return a.checkBasic(credentials)
+	}
+	return a.missing("Missing or invalid Authorization header")
+}
+
+func (a *KeyAuth) checkBasic(credentials string) *Refusal {
+	raw, err := base64.StdEncoding.DecodeString(credentials)
+	_, password, ok := strings.Cut(string(raw), ":")
+	if err != nil || !ok {
+		return a.missing("Invalid Basic Authentication format")
+	}
+	if !a.matches(password) {
+		return &Refusal{Status: http.StatusForbidden, Detail: "Invalid credentials"}
+	}
+	return nil
+}
+
+func (a *KeyAuth) missing(detail string) *Refusal {
+	challenge := "Bearer"
+	if a.strict {
+		challenge = "Bearer, Basic" // a browser asks for the key on the documentation's pages
+	}
+	return &Refusal{Status: http.StatusUnauthorized, Detail: detail, Challenge: challenge}
+}
+
+// matches compares hashes, so that not even the key's length shows in the time.
+func (a *KeyAuth) matches(key string) bool {
+	hash := sha256.Sum256([]byte(key))
+	return subtle.ConstantTimeCompare(hash[:], a.hash[:]) == 1
+}
