@@ -233,6 +233,13 @@ func unauthorized(err *StatusError) error {
 	return err
 }
 
+// free closes the connections that no other Conn uses.
+func (p *peer) free() {
+	if p.own != nil {
+		p.own.CloseIdleConnections()
+	}
+}
+
 // readBody reads a whole body of at most max bytes. What the server announced
 // is believed only so far as not to waste memory.
 func readBody(body io.Reader, announced int64, max int) ([]byte, error) {

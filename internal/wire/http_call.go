@@ -1,26 +1,17 @@
 package wire
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"sync"
 	"sync/atomic"
-	"time"
 )
 
 const (
 	methodInitialized = "notifications/initialized"
 	methodCancelled   = "notifications/cancelled"
-
-	// asideLimit bounds what is sent beside the calls: cancellations, answers
-	// to the server's requests, the end of the MCP session.
-	asideLimit = 5 * time.Second
-	// asideMax is how many of these are under way at once; more are dropped.
-	asideMax = 32
 )
 
 // streamable is a Conn over streamable HTTP (MCP specification, Transports).
@@ -34,15 +25,10 @@ type streamable struct {
 
 	ids   atomic.Int64
 	agree atomic.Pointer[agreement]
-	aside chan struct{} // holds one element for each POST beside the calls
-
-	ctx    context.Context // ends with Close
-	cancel context.CancelCauseFunc
-	work   sync.WaitGroup // goroutines; none starts once closed is set
-	done   chan struct{}
+	*chores
+	done chan struct{}
 
 	mu        sync.Mutex
-	closed    bool
 	err       error  // why done is closed
 	listening func() // ends the listening stream; nil when there is none
 }
@@ -60,11 +46,8 @@ func (a *agreement) stateless() bool { return a.protocol >= ProtocolStateless }
 // DialHTTP makes a Conn over streamable HTTP. Nothing is sent before the first
 // Call, and a URL that is of no use is that call's error.
 func DialHTTP(o HTTPOptions) Conn {
-	c := &streamable{
-		peer: newPeer(o), handler: o.Handler, listens: o.Listen, max: MaxMessage,
-		aside: make(chan struct{}, asideMax), done: make(chan struct{}),
-	}
-	c.ctx, c.cancel = context.WithCancelCause(context.Background())
+	c := &streamable{peer: newPeer(o), handler: o.Handler, listens: o.Listen, max: MaxMessage, done: make(chan struct{})}
+	c.chores = newChores(context.Background())
 	c.settle(func(*agreement) {})
 	return c
 }
@@ -183,7 +166,7 @@ func (c *streamable) exchange(s *scope, id int64, req Request) (Reply, error) {
 		return Reply{}, err
 	}
 	if resp.StatusCode/100 != 2 {
-		return c.refusal(resp, id, header.Get(headerSession) != "")
+		return c.refusal(s, resp, id, header.Get(headerSession) != "")
 	}
 	if req.Method == methodInitialize {
 		session := resp.Header.Get(headerSession)
@@ -201,76 +184,6 @@ func (c *streamable) exchange(s *scope, id int64, req Request) (Reply, error) {
 		status, _ := statusError(resp)
 		return Reply{}, fmt.Errorf("the server's answer is %s, neither JSON nor an event stream: %w", declared, status)
 	}
-}
-
-// refusal reads an answer outside of 2xx. A JSON-RPC error in it is the reply,
-// unless the status itself is what matters.
-func (c *streamable) refusal(resp *http.Response, id int64, inSession bool) (Reply, error) {
-	status, text := statusError(resp)
-	err := c.refused(status, inSession)
-	if NotExecuted(err) || status.Code == http.StatusMethodNotAllowed {
-		return Reply{}, err
-	}
-	messages, _ := splitMessages(text)
-	for _, m := range messages {
-		if m.method == nil && m.err != nil && answers(m, id) {
-			return m.reply(), nil
-		}
-	}
-	return Reply{}, err
-}
-
-// refused is the error for an answer outside of 2xx to a message that was
-// posted with or without an MCP session.
-func (c *streamable) refused(status *StatusError, inSession bool) error {
-	if status.Code == http.StatusNotFound && inSession {
-		c.lose(ErrSessionLost)
-		return notExecuted{ErrSessionLost}
-	}
-	return unauthorized(status)
-}
-
-// answers reports whether a response belongs to the one request of its POST.
-// A server that could not read the request answers with null, or a word, for
-// the id.
-func answers(m message, id int64) bool {
-	got, ok := replyID(m.id)
-	return got == id || !ok && m.err != nil
-}
-
-// readReply reads an answer in JSON: a message or a batch of them.
-func (c *streamable) readReply(resp *http.Response, id int64) (Reply, error) {
-	defer resp.Body.Close()
-	body, err := readBody(resp.Body, resp.ContentLength, c.max)
-	if err != nil {
-		return Reply{}, fmt.Errorf("reading the server's answer: %w", err)
-	}
-	messages, err := splitMessages(bytes.TrimPrefix(body, []byte("\uFEFF")))
-	if err != nil {
-		return Reply{}, fmt.Errorf("reading the server's answer: %w", err)
-	}
-	for _, m := range messages {
-		if reply, ok := c.receive(m, id); ok {
-			return reply, nil
-		}
-	}
-	return Reply{}, errors.New("the server's answer holds no response to the request")
-}
-
-// receive takes one message that came in answer to the request with that id,
-// or unasked where id is 0. It returns the reply when the message is it.
-func (c *streamable) receive(m message, id int64) (Reply, bool) {
-	switch {
-	case m.method == nil:
-		if id != 0 && answers(m, id) {
-			return m.reply(), true
-		}
-	case m.id != nil:
-		c.beside(Request{}, appendAnswer(nil, m))
-	case c.handler.Notification != nil:
-		c.handler.Notification(m.methodName(), m.params)
-	}
-	return Reply{}, false
 }
 
 // Notify implements Conn.
@@ -308,37 +221,13 @@ func (c *streamable) post(ctx context.Context, req Request, body []byte) error {
 	return nil
 }
 
-// beside posts a message in the background, if it can be done in time.
+// beside posts a message in the background, if nothing prevents it.
 func (c *streamable) beside(req Request, body []byte) {
-	select {
-	case c.aside <- struct{}{}:
-	default:
-		c.log.Debug("too much is being sent beside the calls; a message was dropped")
-		return
-	}
-	started := c.background(func(ctx context.Context) {
-		defer func() { <-c.aside }()
-		ctx, cancel := context.WithTimeout(ctx, asideLimit)
-		defer cancel()
+	c.later(func(ctx context.Context) {
 		if err := c.post(ctx, req, body); err != nil {
-			c.log.Debug("a message beside the calls was not taken", "error", err)
+			c.log.Debug("the server did not take a message", "method", req.Method, "error", err)
 		}
 	})
-	if !started {
-		<-c.aside
-	}
-}
-
-// background runs f in a goroutine that Close waits for, with a context that
-// Close ends. It reports false when the conversation is closed.
-func (c *streamable) background(f func(ctx context.Context)) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed {
-		return false
-	}
-	c.work.Go(func() { f(c.ctx) })
-	return true
 }
 
 // lose ends the conversation once, with the reason.
@@ -369,36 +258,19 @@ func (c *streamable) Err() error {
 // Close implements Conn: it cuts off calls and streams, and tells the server
 // that the MCP session is over, which a server may not care about.
 func (c *streamable) Close(ctx context.Context) error {
-	c.mu.Lock()
-	again := c.closed
-	c.closed = true
-	c.mu.Unlock()
-	if again {
-		return nil
-	}
 	known := c.Err() == nil
 	c.lose(ErrClosed)
 	c.cancel(ErrClosed)
 	if a := c.agree.Load(); known && a.session != "" {
 		c.endSession(ctx, a)
 	}
-	ended := make(chan struct{})
-	go func() {
-		c.work.Wait()
-		close(ended)
-	}()
-	select {
-	case <-ended:
-	case <-ctx.Done():
-	}
-	if c.own != nil {
-		c.own.CloseIdleConnections()
-	}
+	c.stop(ctx, ErrClosed)
+	c.free()
 	return nil
 }
 
 func (c *streamable) endSession(ctx context.Context, a *agreement) {
-	ctx, cancel := context.WithTimeout(ctx, asideLimit)
+	ctx, cancel := context.WithTimeout(ctx, choreLimit)
 	defer cancel()
 	header := a.header.Clone()
 	header.Del("Content-Type")

@@ -91,7 +91,7 @@ func (c *streamable) readStream(events *eventReader, id int64) (reply Reply, got
 // drain lets a stream end by itself after its response, in the background, so
 // that its connection can be used again.
 func (c *streamable) drain(s *scope, body io.ReadCloser) {
-	s.outlives = c.background(func(context.Context) {
+	s.outlives = c.start(func(context.Context) {
 		limit := time.AfterFunc(drainLimit, func() { s.cancel(nil) })
 		discard(body)
 		limit.Stop()
@@ -187,7 +187,7 @@ func (c *streamable) listen(f func(ctx context.Context)) {
 	if before != nil {
 		before()
 	}
-	started := c.background(func(context.Context) {
+	started := c.start(func(context.Context) {
 		defer cancel()
 		f(ctx)
 	})
@@ -205,8 +205,7 @@ func (c *streamable) hear(ctx context.Context) {
 		if err == nil {
 			events := newEventReader(body, c.max)
 			events.id, events.lastID = lastID, lastID
-			var got bool
-			_, got, err = c.readStream(events, 0)
+			_, got, _ := c.readStream(events, 0)
 			body.Close()
 			lastID = events.lastID
 			if events.retry > 0 {

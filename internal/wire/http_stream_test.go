@@ -167,8 +167,8 @@ func TestFloodOfServerRequestsIsBounded(t *testing.T) {
 	}
 	close(release)
 	c.work.Wait()
-	if waiting > asideMax {
-		t.Errorf("%d answers at once, want at most %d", waiting, asideMax)
+	if waiting > choresMax {
+		t.Errorf("%d answers at once, want at most %d", waiting, choresMax)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -310,6 +311,58 @@ func TestSessionIsSentAndItsLossIsSeen(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, seen); diff != "" {
 		t.Errorf("requests (-want +got):\n%s", diff)
+	}
+}
+
+// TestBadRequestMayMeanALostSession has a server answer 400 to a call, and to
+// the ping that follows it something that tells whether the session is lost.
+func TestBadRequestMayMeanALostSession(t *testing.T) {
+	const (
+		plain   = "Bad Request: No valid session ID provided"
+		nullID  = `{"jsonrpc":"2.0","error":{"code":-32000,"message":"no session"},"id":null}`
+		ownID   = `{"jsonrpc":"2.0","error":{"code":-32602,"message":"bad"},"id":%s}`
+		success = `{"jsonrpc":"2.0","result":{},"id":%s}`
+	)
+	for _, test := range []struct {
+		name, call, ping string
+		pingStatus       int
+		lost, pinged     bool
+	}{
+		{"text for both", plain, plain, 400, true, true},
+		{"JSON-RPC for both", nullID, nullID, 400, true, true},
+		{"404 for ping", plain, plain, 404, true, true},
+		{"ping works", plain, success, 200, false, true},
+		{"ping fails with its id", nullID, ownID, 400, false, true},
+		{"ping fails otherwise", plain, plain, 500, false, true},
+		{"the call failed with its id", ownID, plain, 400, false, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var pinged atomic.Bool
+			c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+				switch m := readRequest(r); m.Method {
+				case "fail":
+					w.WriteHeader(400)
+					answerJSON(w, m, test.call)
+				case "ping":
+					pinged.Store(true)
+					w.WriteHeader(test.pingStatus)
+					answerJSON(w, m, test.ping)
+				default:
+					w.Header().Set("Mcp-Session-Id", "s")
+					answerJSON(w, m, success)
+				}
+			})
+			if _, err := c.Call(t.Context(), Request{Method: methodInitialize}); err != nil {
+				t.Fatal(err)
+			}
+			_, err := c.Call(t.Context(), Request{Method: "fail"})
+			if lost := errors.Is(err, ErrSessionLost) && NotExecuted(err); lost != test.lost {
+				t.Errorf("error %v; session lost: %v, want %v", err, lost, test.lost)
+			}
+			if (c.Err() != nil) != test.lost || pinged.Load() != test.pinged {
+				t.Errorf("ended by %v, pinged: %v", c.Err(), pinged.Load())
+			}
+		})
 	}
 }
 

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"sync"
 )
 
 // sse is a Conn over HTTP+SSE, the transport of protocol version 2024-11-05:
@@ -22,15 +21,8 @@ type sse struct {
 	max      int // bytes of one message
 
 	calls pending
-	aside chan struct{} // holds one element for each POST beside the calls
-
-	ctx    context.Context // ends with the conversation
-	cancel context.CancelCauseFunc
-	work   sync.WaitGroup
-	done   chan struct{}
-
-	mu     sync.Mutex
-	ending bool // no goroutine starts any more
+	*chores
+	done chan struct{}
 }
 
 // DialSSE opens the event stream and waits for the endpoint event. ctx bounds
@@ -40,11 +32,8 @@ func DialSSE(ctx context.Context, o HTTPOptions) (Conn, error) {
 }
 
 func dialSSE(ctx context.Context, o HTTPOptions, max int) (Conn, error) {
-	c := &sse{
-		peer: newPeer(o), handler: o.Handler, max: max,
-		aside: make(chan struct{}, asideMax), done: make(chan struct{}),
-	}
-	c.ctx, c.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
+	c := &sse{peer: newPeer(o), handler: o.Handler, max: max, done: make(chan struct{})}
+	c.chores = newChores(ctx)
 	detach := context.AfterFunc(ctx, func() { c.cancel(context.Cause(ctx)) })
 	body, events, err := c.connect()
 	if !detach() && err == nil {
@@ -56,7 +45,7 @@ func dialSSE(ctx context.Context, o HTTPOptions, max int) (Conn, error) {
 		c.free()
 		return nil, fmt.Errorf("opening the event stream: %w", err)
 	}
-	c.work.Go(func() { c.read(body, events) })
+	c.start(func(context.Context) { c.read(body, events) })
 	return c, nil
 }
 
@@ -160,9 +149,6 @@ func (c *sse) tooLarge(ends []byte) {
 // end ends the conversation: what is in flight may have run, what comes later
 // will not.
 func (c *sse) end(reason error) {
-	c.mu.Lock()
-	c.ending = true
-	c.mu.Unlock()
 	if c.ctx.Err() != nil {
 		reason = context.Cause(c.ctx)
 	} else {
@@ -249,25 +235,11 @@ func (c *sse) post(ctx context.Context, own http.Header, body []byte) error {
 	return nil
 }
 
-// beside posts a message in the background, if it can be done in time.
+// beside posts a message in the background, if nothing prevents it.
 func (c *sse) beside(own http.Header, body []byte) {
-	select {
-	case c.aside <- struct{}{}:
-	default:
-		c.log.Debug("too much is being sent beside the calls; a message was dropped")
-		return
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.ending {
-		return
-	}
-	c.work.Go(func() {
-		defer func() { <-c.aside }()
-		ctx, cancel := context.WithTimeout(c.ctx, asideLimit)
-		defer cancel()
+	c.later(func(ctx context.Context) {
 		if err := c.post(ctx, own, body); err != nil {
-			c.log.Debug("a message beside the calls was not taken", "error", err)
+			c.log.Debug("the server did not take a message", "error", err)
 		}
 	})
 }
@@ -283,23 +255,7 @@ func (c *sse) Err() error { return c.calls.reason() }
 
 // Close implements Conn. The server sees the stream close.
 func (c *sse) Close(ctx context.Context) error {
-	c.cancel(ErrClosed)
-	ended := make(chan struct{})
-	go func() {
-		c.work.Wait()
-		close(ended)
-	}()
-	select {
-	case <-ended:
-	case <-ctx.Done():
-	}
+	c.stop(ctx, ErrClosed)
 	c.free()
 	return nil
-}
-
-// free closes the connections that only this conversation uses.
-func (c *sse) free() {
-	if c.own != nil {
-		c.own.CloseIdleConnections()
-	}
 }
