@@ -10,9 +10,14 @@ import (
 	"time"
 )
 
-// keptOfOversized is how much of the beginning and of the end of an event that
-// is too large is kept, to find the id in it.
-const keptOfOversized = 4 << 10
+const (
+	// keptOfOversized is how much of the beginning and of the end of an event
+	// that is too large is kept, to find the id in it.
+	keptOfOversized = 4 << 10
+	// maxEventID bounds an event's id, which has to fit a header. A longer one
+	// is taken for none.
+	maxEventID = 1 << 10
+)
 
 // event is one block of an event stream (WHATWG HTML, "Server-sent events").
 type event struct {
@@ -98,7 +103,7 @@ func (r *eventReader) field(line []byte) {
 	case "event":
 		r.current.name = string(value)
 	case "id":
-		if bytes.IndexByte(value, 0) >= 0 {
+		if len(value) > maxEventID || bytes.IndexByte(value, 0) >= 0 {
 			return
 		}
 		r.id = string(value)

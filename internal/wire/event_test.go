@@ -45,6 +45,7 @@ func TestEvents(t *testing.T) {
 		{name: "an id that stays", stream: "id: 7\ndata: 1\n\ndata: 2\n\n", want: []string{"|1", "|2"}, lastID: "7"},
 		{name: "an id with NUL", stream: "id: 7\n\nid: 8\x00\ndata: 1\n\n", want: []string{"|", "|1"}, lastID: "7"},
 		{name: "an id of an event that did not end", stream: "id: 7\ndata: 1\n\nid: 8", want: []string{"|1"}, lastID: "7"},
+		{name: "an id that is too long", stream: "id: 7\n\nid: " + strings.Repeat("8", 1025) + "\ndata: 1\n\n", want: []string{"|", "|1"}, lastID: "7"},
 		{name: "retry", stream: "retry: 50\n\nretry: x\n\nretry: -1\n\n", want: []string{"|"}, retry: 50 * time.Millisecond},
 		{name: "the end after a line", stream: "id: 1\n\nid: 2\ndata: 1\n", want: []string{"|", "|1"}, lastID: "1"},
 		{name: "the end within an event", stream: "id: 1\n\nid: 2\ndata: 1\nda", want: []string{"|"}, lastID: "1"},
@@ -163,7 +164,7 @@ func plainEvents(stream string) (events []string) {
 			data, filled = append(data, value), true
 		case field == "event":
 			name, filled = value, true
-		case field == "id" && !strings.Contains(value, "\x00"):
+		case field == "id" && !strings.Contains(value, "\x00") && len(value) <= maxEventID:
 			filled = true
 		case field == "retry" && value != "" && strings.Trim(value, "0123456789") == "" && len(strings.TrimLeft(value, "0")) < 10:
 			filled = true

@@ -51,7 +51,9 @@ func (c *streamable) follow(s *scope, body io.ReadCloser, id int64) (Reply, erro
 			tries = 0
 		}
 		if body, err = c.resume(s, lastID, retry, &tries); err != nil {
-			return Reply{}, fmt.Errorf("%w, and could not be resumed: %w", errStreamEnded, err)
+			// Not wrapped: that resuming was refused or not executed says
+			// nothing of the request, which may have run.
+			return Reply{}, fmt.Errorf("%w, and could not be resumed: %v", errStreamEnded, err)
 		}
 	}
 }

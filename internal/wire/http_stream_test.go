@@ -286,6 +286,44 @@ func TestCloseEndsListening(t *testing.T) {
 	closeConn(t, c) // and goleak looks for what is left
 }
 
+// TestFailureToResumeIsNoProofThatNothingRan: the request was posted, whatever
+// becomes of what follows.
+func TestFailureToResumeIsNoProofThatNothingRan(t *testing.T) {
+	for name, get := range map[string]http.RoundTripper{
+		"unreachable":  refusing{},
+		"unauthorized": answering(http.StatusUnauthorized),
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+				answerEvents(w, readRequest(r), "id: a\nretry: 1\ndata:\n\n")
+			}, func(o *HTTPOptions) {
+				post := newTransport()
+				t.Cleanup(post.CloseIdleConnections)
+				o.RoundTripper = tripper(func(r *http.Request) (*http.Response, error) {
+					if r.Method == "GET" {
+						return get.RoundTrip(r)
+					}
+					return post.RoundTrip(r)
+				})
+			})
+			if _, err := c.Call(t.Context(), Request{Method: "m"}); !errors.Is(err, errStreamEnded) || NotExecuted(err) {
+				t.Errorf("error %v, want one that is not NotExecuted", err)
+			}
+		})
+	}
+}
+
+type tripper func(*http.Request) (*http.Response, error)
+
+func (f tripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// answering is a RoundTripper that answers with a status.
+func answering(status int) http.RoundTripper {
+	return tripper(func(*http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: status, Body: http.NoBody}, nil
+	})
+}
+
 // FuzzReply answers a call with arbitrary bytes as JSON and as events. Nothing
 // may hang, panic or be taken for the reply of another request.
 func FuzzReply(f *testing.F) {

@@ -38,6 +38,10 @@ func splitMessage(raw []byte) (message, error) {
 	return m, nil
 }
 
+// maxBatch bounds the messages of a batch, as a split one takes many times the
+// memory of its bytes.
+const maxBatch = 1000
+
 // splitMessages cuts raw, which is one message or an array of them (a batch,
 // protocol version 2025-03-26).
 func splitMessages(raw []byte) ([]message, error) {
@@ -50,9 +54,16 @@ func splitMessages(raw []byte) ([]message, error) {
 		return []message{m}, nil
 	}
 	var elements [][]byte
-	ok := s.array(1, func(value []byte) { elements = append(elements, value) })
+	ok := s.array(1, func(value []byte) {
+		if len(elements) <= maxBatch {
+			elements = append(elements, value)
+		}
+	})
 	if s.space(); !ok || s.at != len(raw) {
 		return nil, fmt.Errorf("reading a JSON-RPC batch: invalid JSON at byte %d", s.at)
+	}
+	if len(elements) > maxBatch {
+		return nil, fmt.Errorf("reading a JSON-RPC batch: more than %d messages", maxBatch)
 	}
 	messages := make([]message, len(elements))
 	for i, element := range elements {

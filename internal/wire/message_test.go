@@ -89,7 +89,8 @@ func TestSplitMessages(t *testing.T) {
 	if diff := cmp.Diff([]string{"1", "2", "3"}, ids); diff != "" {
 		t.Errorf("ids (-want +got):\n%s", diff)
 	}
-	for _, text := range []string{`[`, `[1]`, `[{"id":1},]`, `[{}]x`, `[{"id":1},[{"id":2}]]`} {
+	for _, text := range []string{`[`, `[1]`, `[{"id":1},]`, `[{}]x`, `[{"id":1},[{"id":2}]]`,
+		"[" + strings.Repeat("{},", maxBatch) + "{}]"} {
 		if m, err := splitMessages([]byte(text)); err == nil {
 			t.Errorf("splitMessages(%s) = %v, want an error", text, m)
 		}
