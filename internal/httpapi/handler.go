@@ -9,6 +9,7 @@ import (
 
 	"mcpo/internal/caller"
 	"mcpo/internal/config"
+	"mcpo/internal/httpapi/pages"
 )
 
 // Options say how the handler serves.
@@ -40,12 +41,13 @@ type Handler struct {
 	prefix  string // normalised PathPrefix: "" or "/x"
 	current atomic.Pointer[Generation]
 	ids     requestIDs
+	assets  http.Handler
 }
 
 // New makes the handler with an empty generation, wrapped in its middleware.
 func New(o Options) (*Handler, http.Handler) {
 	h := &Handler{opts: o, key: NewKeyAuth(o.Key, o.StrictAuth),
-		root: normalise(o.RootPath), prefix: normalise(o.PathPrefix), ids: newRequestIDs()}
+		root: normalise(o.RootPath), prefix: normalise(o.PathPrefix), ids: newRequestIDs(), assets: pages.Assets()}
 	h.current.Store(NewGeneration(nil, false))
 	return h, GuardHost(o.Loopback, o.PublicURL, NewCORS(o.CORSOrigins).Wrap(h))
 }
@@ -72,7 +74,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	if !ok {
-		say(http.StatusNotFound, "There is nothing at this path. The servers and their tools are listed at %s/.", h.root).write(w)
+		say(http.StatusNotFound, "There is nothing at this path. The servers are listed at %s/, their tools in each one's openapi.json.", h.root).write(w)
 		return
 	}
 	if !to.kind.allows(r.Method) {
@@ -89,9 +91,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case kindRootDocument:
 		h.serveRootDocument(w, r, g)
 	case kindDocs:
-		h.serveDocs(w, r, g, to.mount)
+		h.serveDocs(w, g, to.mount)
 	case kindIndex:
-		h.serveIndex(w, r, g)
+		h.serveIndex(w, g)
 	case kindAssets:
 		h.serveAssets(w, r, to.rest)
 	case kindHealth:

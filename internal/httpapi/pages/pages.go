@@ -1,0 +1,99 @@
+// Package pages holds what people see in a browser: the list of servers and
+// the documentation on which tools can be tried. Pages come whole from this
+// process, with nothing from elsewhere, and say so in their Content Security
+// Policy.
+package pages
+
+import (
+	"bytes"
+	"crypto/rand"
+	_ "embed"
+	"html/template"
+	"net/http"
+
+	"github.com/swaggest/swgui/v5/static"
+	"github.com/vearutop/statigz"
+)
+
+var (
+	//go:embed index.html
+	indexHTML string
+	//go:embed docs.html
+	docsHTML string
+
+	indexPage = template.Must(template.New("index").Parse(indexHTML))
+	docsPage  = template.Must(template.New("docs").Parse(docsHTML))
+)
+
+// Index is the page at GET /.
+type Index struct {
+	Title, Description string
+	Servers            []Server
+	// Documents is the URL path of the root's documentation.
+	Documents string
+	// Key says that calls need the key.
+	Key bool
+	// Nonce is filled in by WriteIndex.
+	Nonce string
+}
+
+// Server is one server on the index.
+type Server struct {
+	Name string
+	// State is a word such as "connected", Reason why it is another.
+	State, Reason string
+	Transport     string
+	Tools         int
+	// Docs and OpenAPI are URL paths.
+	Docs, OpenAPI string
+}
+
+// Docs is the documentation of one OpenAPI document.
+type Docs struct {
+	Title string
+	// OpenAPI is the document's URL path, Assets that of the page's scripts
+	// and styles, with a slash at its end.
+	OpenAPI, Assets string
+	// Nonce is filled in by WriteDocs.
+	Nonce string
+}
+
+// WriteIndex answers with the list of servers. It works without scripts.
+func WriteIndex(w http.ResponseWriter, p Index) {
+	p.Nonce = rand.Text()
+	render(w, indexPage, p, "default-src 'none'; style-src 'nonce-"+p.Nonce+"'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
+}
+
+// WriteDocs answers with a page on which a document can be read and its
+// operations called. (Swagger UI sets styles by script, hence unsafe-inline.)
+func WriteDocs(w http.ResponseWriter, p Docs) {
+	p.Nonce = rand.Text()
+	render(w, docsPage, p, "default-src 'none'; script-src 'self' 'nonce-"+p.Nonce+"'; style-src 'self' 'unsafe-inline'; "+
+		"img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
+}
+
+func render(w http.ResponseWriter, t *template.Template, data any, policy string) {
+	var b bytes.Buffer
+	if err := t.Execute(&b, data); err != nil {
+		http.Error(w, "The page could not be made.", http.StatusInternalServerError)
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Security-Policy", policy)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cache-Control", "no-store")
+	_, _ = w.Write(b.Bytes()) // a browser that went away needs no page
+}
+
+// Assets serves the scripts and styles of the documentation, by the last
+// segments of their path.
+func Assets() http.Handler {
+	files := statigz.FileServer(static.FS)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		w.Header().Set("Cache-Control", "max-age=86400")
+		files.ServeHTTP(w, r)
+	})
+}
