@@ -80,10 +80,11 @@ type output struct {
 	watch func(line string)
 }
 
+// String is the last of what was written.
 func (o *output) String() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return strings.Join(o.lines, "\n")
+	return strings.Join(o.lines[max(0, len(o.lines)-100):], "\n")
 }
 
 func (o *output) read(r io.Reader) {

@@ -37,9 +37,9 @@ func realServers() []realServer {
 	sdk := []expectation{
 		{"greet", `{"name":"you"}`, 200, `"hello you"`},
 		{"greet", `{"name":"you","loud":"true"}`, 200, `"HELLO YOU"`},
-		{"total", `{"numbers":[40,2]}`, 200, `{"total"`},
+		{"total", `{"numbers":[40,2]}`, 200, `"total":`},
 		{"total", `{"numbers":"none"}`, 422, `"loc":["body","numbers"]`},
-		{"fail", `{"reason":"on purpose"}`, 500, `on purpose`},
+		{"fail", `{"reason":"on purpose"}`, 500, `{"detail":{"message":"`},
 	}
 	return []realServer{
 		{"everything-stdio", everythingStdio, everything},
