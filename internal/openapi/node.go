@@ -291,22 +291,37 @@ func unquote(raw []byte) string {
 }
 
 // quote encodes a JSON string without HTML escapes.
-func quote(s string) []byte {
-	b := make([]byte, 0, len(s)+2)
+func quote(s string) []byte { return appendQuoted(make([]byte, 0, len(s)+2), s) }
+
+func appendQuoted(b []byte, s string) []byte {
 	b = append(b, '"')
-	for _, c := range s {
+	start := 0
+	for i := 0; i < len(s); {
+		c := s[i]
+		if c >= ' ' && c != '"' && c != '\\' && c < utf8.RuneSelf {
+			i++
+			continue
+		}
+		r, size := utf8.DecodeRuneInString(s[i:])
+		if c >= utf8.RuneSelf && (r != utf8.RuneError || size > 1) {
+			i += size
+			continue
+		}
+		b = append(b, s[start:i]...)
 		switch {
 		case c == '"' || c == '\\':
-			b = append(b, '\\', byte(c))
+			b = append(b, '\\', c)
 		case c == '\n':
 			b = append(b, `\n`...)
 		case c < ' ':
 			b = fmt.Appendf(b, `\u%04x`, c)
 		default:
-			b = utf8.AppendRune(b, c)
+			b = append(b, "\uFFFD"...)
 		}
+		i += size
+		start = i
 	}
-	return append(b, '"')
+	return append(append(b, s[start:]...), '"')
 }
 
 // get finds a member by its exact name; nil when there is none, and on nodes
@@ -358,7 +373,7 @@ func (n *node) append(b []byte) []byte {
 			if i > 0 {
 				b = append(b, ',')
 			}
-			b = append(append(b, quote(m.name)...), ':')
+			b = append(appendQuoted(b, m.name), ':')
 			b = m.value.append(b)
 		}
 		return append(b, '}')
