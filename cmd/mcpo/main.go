@@ -17,6 +17,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"mcpo/internal/app"
@@ -75,8 +76,8 @@ func hangups(ctx context.Context) <-chan struct{} {
 	return reload
 }
 
-// exitStatus tells what err says, if anything, and gives the status to exit
-// with.
+// exitStatus tells what err says, if anything, line by line, and gives the
+// status to exit with.
 func exitStatus(err error, stderr io.Writer) int {
 	if err == nil {
 		return 0
@@ -87,6 +88,8 @@ func exitStatus(err error, stderr io.Writer) int {
 			return code
 		}
 	}
-	fmt.Fprintf(stderr, "mcpo: %v\n", err)
+	for line := range strings.Lines(err.Error()) {
+		fmt.Fprintf(stderr, "mcpo: %s\n", strings.TrimRight(line, "\n"))
+	}
 	return code
 }

@@ -234,4 +234,3 @@ func serverRoute(m *mount, rest, method string) (route, bool) {
 	}
 	return route{kind: kindTool, mount: m, tool: tool}, true
 }
-

@@ -76,12 +76,16 @@ func (d dialer) open(ctx context.Context) (*wire.Session, error) {
 	return session, err
 }
 
-// speaksOlder reports whether the answer to initialize is that of a server
+// speaksOlder reports whether the answer to initialize can be that of a server
 // that only knows HTTP+SSE (MCP specification, Transports, "Backwards
-// Compatibility": any 4xx).
+// Compatibility": any 4xx, whose body may be a JSON-RPC error).
 func speaksOlder(err error) bool {
+	var rpc *wire.RPCError
 	var status *wire.StatusError
-	return errors.As(err, &status) && status.Code >= 400 && status.Code < 500 &&
+	if !errors.As(err, &status) {
+		return errors.As(err, &rpc)
+	}
+	return status.Code >= 400 && status.Code < 500 &&
 		status.Code != http.StatusUnauthorized && status.Code != http.StatusForbidden
 }
 
