@@ -16,11 +16,11 @@ import (
 	"mcpo/internal/app"
 )
 
-// repeated measures each proxy in turn, as often as there are rounds, and
+// repeated measures each proxy in turn, as often as the run wants, and
 // gives the medians.
 func repeated[N number](b *bench, names []string, once func(name string) (N, error)) (map[string]N, error) {
 	all := map[string][]N{}
-	for range b.rounds {
+	for range b.starts {
 		for _, name := range names {
 			n, err := once(name)
 			if err != nil {

@@ -27,7 +27,8 @@ import (
 type bench struct {
 	peers    *peers
 	quick    bool
-	rounds   int
+	rounds   int                            // of loads
+	starts   int                            // of what takes whole starts of a proxy
 	duration time.Duration                  // of one sample
 	samples  map[string]map[string][]sample // by key, then by proxy
 	report   report
@@ -39,9 +40,9 @@ func main() {
 	asJSON := flag.Bool("json", false, "print JSON instead of Markdown")
 	withPeers := flag.Bool("peers", true, "measure the Python mcpo as well")
 	flag.Parse()
-	b := &bench{quick: *quick, rounds: 5, duration: 2 * time.Second, samples: map[string]map[string][]sample{}, began: time.Now()}
+	b := &bench{quick: *quick, rounds: 5, starts: 5, duration: 2 * time.Second, samples: map[string]map[string][]sample{}, began: time.Now()}
 	if *quick {
-		b.rounds, b.duration = 3, 500*time.Millisecond
+		b.rounds, b.starts, b.duration = 3, 1, 400*time.Millisecond
 	}
 	if err := b.run(*withPeers); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
