@@ -32,6 +32,7 @@ const (
 	allContent   = "content of every kind is answered with; audio, resource links and embedded resources are lost otherwise"
 	sentence     = "every error has a message that a model or a person can act on"
 	namedTwice   = "a name that is given twice is refused: the server might read the one that was not checked"
+	nullMissing  = "null stands for an argument that is not given, and this one must be"
 	noNumber     = "true and false are no numbers; numbers in strings are taken as before"
 	wording      = "an error tells the same value at the same place to be wrong, in the words of JSON Schema and not in those of pydantic"
 	plainError   = "a tool's own error text is the message, and not Python's way to write it inside another text"
@@ -52,7 +53,7 @@ func comparisons() []comparison {
 		{"everything", "echo", `{"message":"a","message":"b"}`, differs(namedTwice, 422, `appears twice`, 200, `"Echo: b"`)},
 		{"everything", "echo", `{}`, same},
 		{"everything", "echo", `{"message":5}`, same},
-		{"everything", "echo", `{"message":null}`, same},
+		{"everything", "echo", `{"message":null}`, differs(nullMissing, 422, `"missing","loc":["body","message"]`, 422, `"string_type","loc":["body","message"]`)},
 		{"everything", "echo", `{"message":["x"]}`, same},
 		{"everything", "echo", `{"message":"x","extra":1}`, same},
 		{"everything", "echo", `[]`, differs(wording, 422, `"dict_type","loc":["body"],"msg":"Input should be a valid dictionary`, 422, `"model_attributes_type","loc":["body"]`)},
