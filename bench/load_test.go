@@ -1,0 +1,67 @@
+//go:build linux
+
+package main
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// TestLoad asks a server that answers in every framing of HTTP/1.1.
+func TestLoad(t *testing.T) {
+	var asked atomic.Int64
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil || string(body) != `{"a":1}` || r.Header.Get("Content-Type") != "application/json" {
+			t.Errorf("got %q (%v) with %v", body, err, r.Header)
+		}
+		switch asked.Add(1) % 3 {
+		case 0:
+			_, _ = io.WriteString(w, "short")
+		case 1:
+			_, _ = io.WriteString(w, strings.Repeat("long ", 100_000))
+		case 2:
+			_, _ = io.WriteString(w, "in two")
+			w.(http.Flusher).Flush()
+			_, _ = io.WriteString(w, "chunks")
+		}
+	}))
+	defer s.Close()
+	l := load{path: "/x", body: []byte(`{"a":1}`), connections: 3, duration: 20 * time.Millisecond}
+	got, err := l.run(s.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if int64(got.calls) != asked.Load() || got.calls < 3 || got.p50 <= 0 || got.p99 < got.p50 {
+		t.Errorf("counted %+v of %d calls", got, asked.Load())
+	}
+}
+
+// TestLoadRefusesErrors holds that no error is measured as a fast answer.
+func TestLoadRefusesErrors(t *testing.T) {
+	s := httptest.NewServer(http.NotFoundHandler())
+	defer s.Close()
+	l := load{path: "/x", connections: 1, duration: time.Millisecond}
+	if _, err := l.run(s.Listener.Addr().String()); err == nil || !strings.Contains(err.Error(), "404") {
+		t.Errorf("the error is %v", err)
+	}
+}
+
+func TestRecursive(t *testing.T) {
+	for schema, want := range map[string]bool{
+		`{"type":"object","properties":{"a":{"type":"string"}}}`:                                                                                       false,
+		`{"properties":{"a":{"$ref":"#/$defs/x"},"b":{"$ref":"#/$defs/x"}},"$defs":{"x":{"type":"string"}}}`:                                           false,
+		`{"properties":{"a":{"$ref":"#/$defs/x"}},"$defs":{"x":{"items":{"$ref":"#/$defs/x"}}}}`:                                                       true,
+		`{"properties":{"a":{"$ref":"#/$defs/x"}},"$defs":{"x":{"anyOf":[{"$ref":"#/$defs/y"}]},"y":{"properties":{"z":{"$ref":"#/$defs/x"}}}}}`:       true,
+		`{"properties":{"a":{"$ref":"#/properties/b"},"b":{"$ref":"#/properties/c"},"c":{"properties":{"d":{"$ref":"#/properties/b"}}}},"$defs":null}`: true,
+	} {
+		if got := recursive([]byte(`{"inputSchema":` + schema + `}`)); got != want {
+			t.Errorf("%s: got %v", schema, got)
+		}
+	}
+}
