@@ -82,7 +82,9 @@ func (p *program) runServe(cmd *cobra.Command, s *settings, command []string) er
 	if err != nil {
 		return err
 	}
-	o.Log = newLogger(p.stderr, s.logLevel, s.logFormat)
+	log := newLogWriter(p.stderr)
+	defer log.Close()
+	o.Log = newLogger(log, s.logLevel, s.logFormat)
 	return p.serve(cmd.Context(), o)
 }
 
