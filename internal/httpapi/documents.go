@@ -23,10 +23,10 @@ func (h *Handler) document(m *mount, who caller.ID) *openapi.Document {
 func (h *Handler) info(m *mount, l *upstream.ToolList) openapi.Info {
 	name := m.server.Name()
 	i := openapi.Info{Title: name, Version: "1.0", Secured: h.opts.Key != ""}
-	if h.current.Load().single == m {
-		i.ServerURL = h.root
-	} else {
-		i.ServerURL = h.mountPath(name)
+	i.ServerURL = h.base(m)
+	if l == nil && m.single {
+		i.Description = name + " MCP Server"
+		return i
 	}
 	if l == nil {
 		i.Description = name + " MCP Server\n\n- [back to tool list](" + h.root + "/docs)"
@@ -45,9 +45,12 @@ func (h *Handler) info(m *mount, l *upstream.ToolList) openapi.Info {
 	return i
 }
 
-// mountPath is the path of a server, as seen from outside.
-func (h *Handler) mountPath(server string) string {
-	return h.root + h.prefix + "/" + url.PathEscape(server)
+// base is the path of a server, as seen from outside.
+func (h *Handler) base(m *mount) string {
+	if m.single {
+		return h.root + h.prefix
+	}
+	return h.root + h.prefix + "/" + url.PathEscape(m.server.Name())
 }
 
 func (h *Handler) serveServerDocument(w http.ResponseWriter, r *http.Request, m *mount) {
@@ -103,7 +106,7 @@ func (h *Handler) serveRootDocument(w http.ResponseWriter, _ *http.Request, g *G
 	var list strings.Builder
 	for _, m := range g.servers {
 		if m.server.Tools(caller.Shared()) != nil {
-			fmt.Fprintf(&list, "\n    - [%s](%s/docs)", m.server.Name(), h.mountPath(m.server.Name()))
+			fmt.Fprintf(&list, "\n    - [%s](%s/docs)", m.server.Name(), h.base(m))
 		}
 	}
 	if list.Len() > 0 {

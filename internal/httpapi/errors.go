@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"net/http"
 	"os/exec"
@@ -187,11 +188,12 @@ func reasonOf(err error) string {
 		exit   *wire.ExitError
 		status *wire.StatusError
 		start  *exec.Error
+		file   *fs.PathError
 	)
 	switch {
 	case errors.As(err, &exit):
 		return "its process ended (" + exit.State + ")"
-	case errors.As(err, &start):
+	case errors.As(err, &start), errors.As(err, &file):
 		return "its command cannot be started"
 	case errors.As(err, &status):
 		return fmt.Sprintf("it answered with status %d", status.Code)

@@ -31,6 +31,7 @@ func NewGeneration(servers []*upstream.Server, single bool) *Generation {
 	}
 	if single && len(servers) == 1 {
 		g.single = g.servers[0]
+		g.single.single = true
 	}
 	return g
 }
@@ -38,6 +39,7 @@ func NewGeneration(servers []*upstream.Server, single bool) *Generation {
 // mount is a server with the document of its newest tool list.
 type mount struct {
 	server *upstream.Server
+	single bool // its tools are at the root
 	built  atomic.Pointer[view]
 	mu     sync.Mutex // one builds, the others wait for it
 }

@@ -73,7 +73,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	if !ok {
+	if !ok || to.kind == kindTool && r.Method != http.MethodPost && !h.hasTool(to) {
 		say(http.StatusNotFound, "There is nothing at this path. The servers are listed at %s/, their tools in each one's openapi.json.", h.root).write(w)
 		return
 	}
@@ -91,7 +91,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case kindRootDocument:
 		h.serveRootDocument(w, r, g)
 	case kindDocs:
-		h.serveDocs(w, g, to.mount)
+		h.serveDocs(w, to.mount)
 	case kindIndex:
 		h.serveIndex(w, g)
 	case kindAssets:
@@ -101,6 +101,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case kindFeatures, kindSystem:
 		h.serveInstructions(w, to)
 	}
+}
+
+// hasTool tells a tool's path from one where there is nothing, for requests
+// that are no calls.
+func (h *Handler) hasTool(to route) bool {
+	return h.document(to.mount, caller.Shared()).Operations[to.tool] != nil
 }
 
 func refuse(r *Refusal) *answer {
@@ -149,8 +155,11 @@ func (k kind) allowed() string {
 	if k == kindTool {
 		return http.MethodPost
 	}
-	return http.MethodGet
+	return "GET, HEAD"
 }
+
+// assets is where the scripts and styles of the documentation are.
+const assets = "docs/assets/"
 
 // route is a path that was understood.
 type route struct {
@@ -206,7 +215,7 @@ func (h *Handler) ownRoute(g *Generation, path string) (route, bool) {
 	case "healthz", "readyz":
 		return route{kind: kindHealth, rest: path}, true
 	}
-	if rest, ok := strings.CutPrefix(path, "docs/assets/"); ok {
+	if rest, ok := strings.CutPrefix(path, assets); ok {
 		return route{kind: kindAssets, rest: rest}, true
 	}
 	return route{}, false
@@ -216,9 +225,12 @@ func (h *Handler) ownRoute(g *Generation, path string) (route, bool) {
 // only posted to and pages never are, so a tool may have a page's name.
 func serverRoute(m *mount, rest, method string) (route, bool) {
 	rest = strings.TrimSuffix(rest, "/")
+	if rest == "" {
+		return route{kind: kindDocs, mount: m}, true
+	}
 	if method != http.MethodPost {
 		switch rest {
-		case "", "docs", "redoc":
+		case "docs", "redoc":
 			return route{kind: kindDocs, mount: m}, true
 		case "openapi.json":
 			return route{kind: kindServerDocument, mount: m}, true
@@ -226,6 +238,9 @@ func serverRoute(m *mount, rest, method string) (route, bool) {
 			return route{kind: kindFeatures, mount: m}, true
 		case "system":
 			return route{kind: kindSystem, mount: m}, true
+		}
+		if asset, ok := strings.CutPrefix(rest, assets); ok {
+			return route{kind: kindAssets, rest: asset}, true
 		}
 	}
 	tool, err := url.PathUnescape(rest)

@@ -7,16 +7,15 @@ import (
 	"mcpo/internal/httpapi/pages"
 )
 
-// serveDocs shows a document, the root's when m is nil.
-func (h *Handler) serveDocs(w http.ResponseWriter, g *Generation, m *mount) {
-	page := pages.Docs{Title: or(h.opts.Name, "MCP OpenAPI Proxy"), OpenAPI: h.root + "/openapi.json", Assets: h.root + "/docs/assets/"}
+// serveDocs shows a document, the root's when m is nil. All that a server's
+// page loads is below the server's own path, which may be the only one that a
+// proxy in front lets through.
+func (h *Handler) serveDocs(w http.ResponseWriter, m *mount) {
+	base, title := h.root, or(h.opts.Name, "MCP OpenAPI Proxy")
 	if m != nil {
-		page.Title = h.info(m, m.server.Tools(caller.Shared())).Title
-		if m != g.single {
-			page.OpenAPI = h.mountPath(m.server.Name()) + "/openapi.json"
-		}
+		base, title = h.base(m), h.info(m, m.server.Tools(caller.Shared())).Title
 	}
-	pages.WriteDocs(w, page)
+	pages.WriteDocs(w, pages.Docs{Title: title, OpenAPI: base + "/openapi.json", Assets: base + "/docs/assets/"})
 }
 
 // serveIndex shows the servers to people.
@@ -28,10 +27,7 @@ func (h *Handler) serveIndex(w http.ResponseWriter, g *Generation) {
 	}
 	for _, m := range g.servers {
 		state := stateOf(m.server.Status(caller.Shared()))
-		base := h.mountPath(m.server.Name())
-		if m == g.single {
-			base = h.root
-		}
+		base := h.base(m)
 		page.Servers = append(page.Servers, pages.Server{
 			Name: m.server.Name(), State: string(state.State), Reason: state.Reason, Tools: state.Tools,
 			Transport: string(m.server.Config().Transport), Docs: base + "/docs", OpenAPI: base + "/openapi.json",
