@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -112,6 +113,7 @@ func (s *stdio) start(o StdioOptions) error {
 		}
 		files[i], files[i+1] = r, w
 	}
+	widenPipe(files[2])
 	s.cmd = exec.Command(o.Command, o.Args...)
 	s.cmd.Env, s.cmd.Dir = o.Env, o.Dir
 	s.cmd.Stdin, s.cmd.Stdout, s.cmd.Stderr = files[0], files[3], files[5]
@@ -317,8 +319,8 @@ func (s *stdio) tooLarge(ends []byte) {
 }
 
 // readLine reads up to the next newline and leaves it out. Of a line longer
-// than max it returns the first and the last 4 KiB with ErrReplyTooLarge.
-func readLine(in *bufio.Reader, max int) ([]byte, error) {
+// than limit it returns the first and the last 4 KiB with ErrReplyTooLarge.
+func readLine(in *bufio.Reader, limit int) ([]byte, error) {
 	var line, tail []byte
 	over := false
 	for {
@@ -329,11 +331,14 @@ func readLine(in *bufio.Reader, max int) ([]byte, error) {
 		switch {
 		case over:
 			tail = lastBytes(append(tail, part...), 4<<10)
-		case len(line)+len(part) > max:
+		case len(line)+len(part) > limit:
 			over = true
 			tail = lastBytes(append(tail, part...), 4<<10)
 			line = bytes.Clone(append(line, part...)[:min(4<<10, len(line)+len(part))])
 		default:
+			if cap(line)-len(line) < len(part) { // double it, which append does not do for long slices
+				line = slices.Grow(line, max(len(part), len(line)))
+			}
 			line = append(line, part...)
 		}
 		if errors.Is(err, bufio.ErrBufferFull) {
