@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"os"
 	"strings"
 	"time"
 
@@ -16,9 +17,6 @@ import (
 
 // rawResult is the media type of a whole CallToolResult, untouched.
 const rawResult = "application/vnd.mcp.result+json"
-
-// bodyTime is how long a request body may take to arrive.
-const bodyTime = 30 * time.Second
 
 // serveCall is the walk of a tool call, with one line in the log at its end.
 func (h *Handler) serveCall(w http.ResponseWriter, r *http.Request, m *mount, tool string) {
@@ -84,32 +82,52 @@ func (h *Handler) operation(ctx context.Context, m *mount, who caller.ID, tool s
 	return op, nil
 }
 
-// readBody reads the request's body within --max-body and bodyTime.
+// expectBody begins a request with a body: it has to arrive in time, and until
+// it was read the answer ends the connection, so that nobody is kept waiting
+// for the rest of a body that nobody reads.
+func (h *Handler) expectBody(w http.ResponseWriter) {
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(h.opts.BodyTime)) // every connection has deadlines
+	w.Header()["Connection"] = closeConnection
+}
+
+// bodyRead undoes expectBody.
+func bodyRead(w http.ResponseWriter) {
+	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
+	delete(w.Header(), "Connection")
+}
+
+// readBody reads the request's body within --max-body.
 func (h *Handler) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	if r.ContentLength > h.opts.MaxBody {
 		return nil, &http.MaxBytesError{Limit: h.opts.MaxBody}
 	}
-	if r.ContentLength < 0 || r.ContentLength > 4<<10 {
-		// Small bodies arrive with their head, which has a deadline of its own.
-		control := http.NewResponseController(w)
-		_ = control.SetReadDeadline(time.Now().Add(bodyTime))
-		defer func() { _ = control.SetReadDeadline(time.Time{}) }()
+	if r.ContentLength == 0 {
+		return nil, nil
 	}
 	in := http.MaxBytesReader(w, r.Body, h.opts.MaxBody)
+	var body []byte
+	var err error
 	if r.ContentLength > 0 {
-		body := make([]byte, r.ContentLength)
-		_, err := io.ReadFull(in, body)
-		return body, unreadable(err)
+		body = make([]byte, r.ContentLength)
+		_, err = io.ReadFull(in, body)
+	} else {
+		body, err = io.ReadAll(in)
 	}
-	body, err := io.ReadAll(in)
-	return body, unreadable(err)
+	if err != nil {
+		return nil, unreadable(err)
+	}
+	bodyRead(w)
+	return body, nil
 }
 
 // unreadable words the errors of a body that did not arrive whole.
 func unreadable(err error) error {
 	var tooLarge *http.MaxBytesError
-	if err == nil || errors.As(err, &tooLarge) {
+	if errors.As(err, &tooLarge) {
 		return err
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return say(http.StatusRequestTimeout, "The request body did not arrive in time.")
 	}
 	return say(http.StatusBadRequest, "The request body did not arrive whole.")
 }

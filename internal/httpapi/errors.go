@@ -177,8 +177,9 @@ func writeBody(w http.ResponseWriter, status int, contentType []string, body []b
 
 // These are shared by all answers; nobody changes them.
 var (
-	jsonType      = []string{"application/json"}
-	rawResultType = []string{rawResult}
+	jsonType        = []string{"application/json"}
+	rawResultType   = []string{rawResult}
+	closeConnection = []string{"close"}
 )
 
 // reasonOf words for strangers why a server is not connected. Details, such as

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"mcpo/internal/caller"
 	"mcpo/internal/config"
@@ -29,7 +30,9 @@ type Options struct {
 	Name, Description, Version string
 	// MaxBody is the largest request body in bytes.
 	MaxBody int64
-	Log     *slog.Logger
+	// BodyTime is how long a request body may take to arrive, 0 for 30 s.
+	BodyTime time.Duration
+	Log      *slog.Logger
 }
 
 // Handler answers all requests, with the servers of the generation that was
@@ -46,6 +49,9 @@ type Handler struct {
 
 // New makes the handler with an empty generation, wrapped in its middleware.
 func New(o Options) (*Handler, http.Handler) {
+	if o.BodyTime <= 0 {
+		o.BodyTime = 30 * time.Second
+	}
 	h := &Handler{opts: o, key: NewKeyAuth(o.Key, o.StrictAuth),
 		root: normalise(o.RootPath), prefix: normalise(o.PathPrefix), ids: newRequestIDs(), assets: pages.Assets()}
 	h.current.Store(NewGeneration(nil, false))
@@ -65,6 +71,9 @@ func normalise(p string) string {
 
 // ServeHTTP implements http.Handler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.ContentLength != 0 {
+		h.expectBody(w)
+	}
 	g := h.current.Load()
 	to, ok := h.route(g, r)
 	if h.opts.StrictAuth && to.kind != kindHealth && r.Method != http.MethodOptions {

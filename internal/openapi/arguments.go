@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"sync"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -15,6 +16,7 @@ type Operation struct {
 
 	once      sync.Once
 	validator *jsonschema.Schema // nil when the schema does not compile
+	unchecked error              // why it does not
 }
 
 // Arguments makes a tool's arguments of a request's body. A body that is empty
@@ -42,17 +44,16 @@ func (op *Operation) Arguments(body []byte) ([]byte, error) {
 	if failure == nil {
 		return body, nil
 	}
+	m := mender{body: n}
 	for range maxRepairs {
-		if !repair(n, failure) {
+		if !m.repair(failure) {
 			break
 		}
-		again := op.validate(n)
-		if again == nil {
+		if failure = op.validate(n); failure == nil {
 			return n.append(nil), nil
 		}
-		failure = again
 	}
-	return nil, invalid(n, failure)
+	return nil, op.invalid(m, failure)
 }
 
 // maxRepairs bounds how often a body is mended and checked again: JSON text
@@ -77,21 +78,41 @@ func (op *Operation) compile() {
 	if len(op.schema) == 0 {
 		return
 	}
-	schema, err := jsonschema.UnmarshalJSON(bytes.NewReader(op.schema))
-	if err != nil {
-		return
+	if op.validator, op.unchecked = compileSchema(op.schema); op.unchecked != nil {
+		op.unchecked = fmt.Errorf("compiling the input schema: %w", op.unchecked)
 	}
+}
+
+func compileSchema(raw []byte) (*jsonschema.Schema, error) {
+	p := parser{data: raw, twice: -1, long: -1}
+	if _, err := p.document(); err != nil {
+		return nil, err
+	}
+	if p.long >= 0 {
+		return nil, errLongNumber
+	}
+	schema, err := jsonschema.UnmarshalJSON(bytes.NewReader(raw))
+	if err != nil {
+		return nil, err
+	}
+	dropPatterns(schema)
 	c := jsonschema.NewCompiler()
 	c.DefaultDraft(jsonschema.Draft2020)
 	c.UseLoader(noLoader{})
 	c.UseRegexpEngine(compilePattern)
+	for _, name := range formats {
+		c.RegisterFormat(&jsonschema.Format{Name: name, Validate: func(any) error { return nil }})
+	}
 	if err := c.AddResource(schemaURL, schema); err != nil {
-		return
+		return nil, err
 	}
-	if validator, err := c.Compile(schemaURL); err == nil {
-		op.validator = validator
-	}
+	return c.Compile(schemaURL)
 }
+
+// formats are those that the validator would assert for older drafts. Their
+// fine print differs from one validator to the next, so the server decides.
+var formats = [...]string{"json-pointer", "relative-json-pointer", "uuid", "duration", "period", "ipv4", "ipv6", "hostname", "email",
+	"date", "time", "date-time", "uri", "iri", "uri-reference", "iri-reference", "uri-template", "semver"}
 
 // noLoader refuses to fetch what a schema refers to outside of itself.
 type noLoader struct{}
@@ -99,4 +120,11 @@ type noLoader struct{}
 // Load implements jsonschema.URLLoader.
 func (noLoader) Load(string) (any, error) {
 	return nil, errors.New("references to other documents are not followed")
+}
+
+// Unchecked says why calls are not checked; nil when they are, or when the
+// tool has no schema. It may be called from many goroutines at once.
+func (op *Operation) Unchecked() error {
+	op.once.Do(op.compile)
+	return op.unchecked
 }

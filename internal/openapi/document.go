@@ -186,6 +186,13 @@ func (n *node) list() []*node {
 	return n.items
 }
 
+func (n *node) fields() []member {
+	if n == nil {
+		return nil
+	}
+	return n.members
+}
+
 // validationResponse describes the body of a 422.
 const validationResponse = `{"description":"Validation Error","content":{"application/json":{"schema":{"type":"object","properties":{"detail":` +
 	`{"type":"array","items":{"type":"object","properties":{"loc":{"type":"array","items":{"anyOf":[{"type":"string"},{"type":"integer"}]}},` +

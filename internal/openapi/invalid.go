@@ -1,14 +1,19 @@
 package openapi
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/big"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/santhosh-tekuri/jsonschema/v6/kind"
+	"golang.org/x/text/language"
+	"golang.org/x/text/message"
 )
 
 // InvalidBody is a body that a tool cannot be called with. It marshals to the
@@ -56,31 +61,119 @@ func invalidJSON(err error) *InvalidBody {
 	return &InvalidBody{[]Detail{d}}
 }
 
-// invalid words the validator's findings.
-func invalid(n *node, failure *jsonschema.ValidationError) *InvalidBody {
-	body := &InvalidBody{}
-	seen := map[string]bool{}
-	eachLeaf(failure, func(leaf *jsonschema.ValidationError) {
-		for _, d := range details(n, leaf) {
-			key := fmt.Sprint(d.Type, d.Loc, d.Msg)
-			if len(body.Detail) < maxDetails && !seen[key] {
-				seen[key] = true
-				body.Detail = append(body.Detail, d)
-			}
-		}
+// invalid words the validator's findings on a body that could not be mended.
+func (op *Operation) invalid(m mender, failure *jsonschema.ValidationError) *InvalidBody {
+	var list []Detail
+	for _, leaf := range findings(failure) {
+		list = append(list, m.details(leaf)...)
+	}
+	op.sort(list)
+	list = slices.CompactFunc(list, func(a, b Detail) bool {
+		return a.Type == b.Type && a.Msg == b.Msg && slices.Equal(a.Loc, b.Loc)
 	})
-	return body
+	return &InvalidBody{list[:min(len(list), maxDetails)]}
 }
 
-func details(n *node, leaf *jsonschema.ValidationError) []Detail {
+// findings are the errors that have no cause of their own. What alternatives
+// want of one value is said in one.
+func findings(failure *jsonschema.ValidationError) []*jsonschema.ValidationError {
+	var list []*jsonschema.ValidationError
+	types, values := map[string]*kind.Type{}, map[string]*kind.Enum{}
+	eachLeaf(failure, func(leaf *jsonschema.ValidationError) {
+		at := place(leaf.InstanceLocation)
+		switch k := leaf.ErrorKind.(type) {
+		case *kind.Type:
+			if earlier := types[at]; earlier != nil {
+				for _, t := range k.Want {
+					earlier.Want = appendNew(earlier.Want, t)
+				}
+				return
+			}
+			types[at] = &kind.Type{Want: slices.Clone(k.Want)}
+			leaf = &jsonschema.ValidationError{InstanceLocation: leaf.InstanceLocation, ErrorKind: types[at]}
+		case *kind.Enum, *kind.Const:
+			want, single := []any(nil), false
+			if e, ok := k.(*kind.Enum); ok {
+				want = e.Want
+			} else if c, ok := k.(*kind.Const); ok {
+				want, single = []any{c.Want}, true
+			}
+			if earlier := values[at]; earlier != nil {
+				earlier.Want = append(earlier.Want, want...)
+				return
+			}
+			values[at] = &kind.Enum{Got: single, Want: slices.Clone(want)}
+			leaf = &jsonschema.ValidationError{InstanceLocation: leaf.InstanceLocation, ErrorKind: values[at]}
+		}
+		list = append(list, leaf)
+	})
+	return list
+}
+
+// sort orders by the properties as the schema has them, then by name: the
+// validator walks through maps.
+func (op *Operation) sort(list []Detail) {
+	ranks := map[string]int{}
+	if schema, err := parseNode(op.schema); err == nil {
+		rank(schema, ranks)
+	}
+	slices.SortStableFunc(list, func(a, b Detail) int {
+		for i := range min(len(a.Loc), len(b.Loc)) {
+			if c := compareStep(a.Loc[i], b.Loc[i], ranks); c != 0 {
+				return c
+			}
+		}
+		return cmp.Or(cmp.Compare(len(a.Loc), len(b.Loc)), cmp.Compare(a.Type, b.Type), cmp.Compare(a.Msg, b.Msg))
+	})
+}
+
+// rank numbers the names of properties as they come in a schema.
+func rank(schema *node, ranks map[string]int) {
+	for _, m := range schema.get("properties").fields() {
+		if _, ok := ranks[m.name]; !ok {
+			ranks[m.name] = len(ranks)
+		}
+	}
+	for _, m := range schema.members {
+		rank(m.value, ranks)
+	}
+	for _, s := range schema.items {
+		rank(s, ranks)
+	}
+}
+
+func compareStep(a, b any, ranks map[string]int) int {
+	i, aIndex := a.(int)
+	j, bIndex := b.(int)
+	if aIndex && bIndex {
+		return cmp.Compare(i, j)
+	}
+	s, t := fmt.Sprint(a), fmt.Sprint(b)
+	rankOf := func(name string) int {
+		if r, ok := ranks[name]; ok {
+			return r
+		}
+		return len(ranks)
+	}
+	return cmp.Or(cmp.Compare(rankOf(s), rankOf(t)), cmp.Compare(s, t))
+}
+
+// details words one finding.
+func (m *mender) details(leaf *jsonschema.ValidationError) []Detail {
+	n := m.body
 	at := n.at(leaf.InstanceLocation)
 	var list []Detail
 	add := func(in *node, typ, msg string, further ...string) {
-		list = append(list, Detail{Type: typ, Loc: location(n, append(append([]string(nil), leaf.InstanceLocation...), further...)), Msg: msg, Input: shown(in)})
+		path := append(slices.Clone(leaf.InstanceLocation), further...)
+		list = append(list, Detail{Type: typ, Loc: location(n, path), Msg: msg, Input: shown(in)})
 	}
 	switch k := leaf.ErrorKind.(type) {
 	case *kind.Required:
 		for _, name := range k.Missing {
+			if null := m.nulls[place(append(slices.Clone(leaf.InstanceLocation), name))]; null != nil {
+				list = append(list, m.details(null)...)
+				continue
+			}
 			add(at, "missing", "Field required", name)
 		}
 	case *kind.AdditionalProperties:
@@ -88,21 +181,26 @@ func details(n *node, leaf *jsonschema.ValidationError) []Detail {
 			add(at.child(name), "extra_forbidden", "Extra inputs are not permitted", name)
 		}
 	case *kind.Type:
-		add(at, typeError(k.Want), "Input should be a valid "+strings.Join(k.Want, " or "))
+		typ, msg := typeError(k.Want, at)
+		add(at, typ, msg)
 	case *kind.Enum:
-		add(at, "enum", "Input should be "+choices(k.Want))
+		typ := "enum"
+		if k.Got == true && len(k.Want) == 1 {
+			typ = "literal_error"
+		}
+		add(at, typ, "Input should be "+choices(k.Want))
 	case *kind.Const:
 		add(at, "literal_error", "Input should be "+choices([]any{k.Want}))
 	case *kind.Minimum:
-		add(at, "greater_than_equal", "Input should be greater than or equal to "+k.Want.RatString())
+		add(at, "greater_than_equal", "Input should be greater than or equal to "+decimal(k.Want))
 	case *kind.Maximum:
-		add(at, "less_than_equal", "Input should be less than or equal to "+k.Want.RatString())
+		add(at, "less_than_equal", "Input should be less than or equal to "+decimal(k.Want))
 	case *kind.ExclusiveMinimum:
-		add(at, "greater_than", "Input should be greater than "+k.Want.RatString())
+		add(at, "greater_than", "Input should be greater than "+decimal(k.Want))
 	case *kind.ExclusiveMaximum:
-		add(at, "less_than", "Input should be less than "+k.Want.RatString())
+		add(at, "less_than", "Input should be less than "+decimal(k.Want))
 	case *kind.MultipleOf:
-		add(at, "multiple_of", "Input should be a multiple of "+k.Want.RatString())
+		add(at, "multiple_of", "Input should be a multiple of "+decimal(k.Want))
 	case *kind.MinLength:
 		add(at, "string_too_short", fmt.Sprintf("String should have at least %d characters", k.Want))
 	case *kind.MaxLength:
@@ -113,32 +211,58 @@ func details(n *node, leaf *jsonschema.ValidationError) []Detail {
 		add(at, "too_long", fmt.Sprintf("List should have at most %d items", k.Want))
 	case *kind.Pattern:
 		add(at, "string_pattern_mismatch", "String should match pattern '"+k.Want+"'")
+	case *kind.PropertyNames:
+		add(at.child(k.Property), "value_error", fmt.Sprintf("The name %q is not permitted here", k.Property), k.Property)
+	case *kind.FalseSchema:
+		add(at, "value_error", "Extra inputs are not permitted")
 	default:
-		add(at, "value_error", leaf.Error())
+		add(at, "value_error", leaf.ErrorKind.LocalizedString(message.NewPrinter(language.English)))
 	}
 	return list
 }
 
-// typeError is pydantic's name for a wrong type.
-func typeError(want []string) string {
+// typeError is pydantic's name and sentence for a value of the wrong type.
+func typeError(want []string, in *node) (typ, msg string) {
+	msg = "Input should be a valid " + strings.Join(want, " or ")
 	if len(want) != 1 {
-		return "type_error"
+		return "type_error", msg
 	}
+	text, number := in.is('"'), in.is('0')
 	switch want[0] {
 	case "integer":
-		return "int_type"
+		switch {
+		case text:
+			return "int_parsing", msg + ", unable to parse string as an integer"
+		case number:
+			return "int_from_float", msg + ", got a number with a fractional part"
+		}
+		return "int_type", msg
 	case "number":
-		return "float_type"
+		if text {
+			return "float_parsing", msg + ", unable to parse string as a number"
+		}
+		return "float_type", msg
 	case "boolean":
-		return "bool_type"
+		if text || number {
+			return "bool_parsing", msg + ", unable to interpret input"
+		}
+		return "bool_type", msg
 	case "array":
-		return "list_type"
+		return "list_type", msg
 	case "object":
-		return "dict_type"
+		return "dict_type", msg
 	case "null":
-		return "none_required"
+		return "none_required", "Input should be null"
 	}
-	return "string_type"
+	return "string_type", msg
+}
+
+// decimal writes a bound as JSON would, where that is possible.
+func decimal(r *big.Rat) string {
+	if digits, exact := r.FloatPrec(); exact {
+		return r.FloatString(digits)
+	}
+	return r.RatString()
 }
 
 func choices(values []any) string {

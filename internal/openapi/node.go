@@ -2,6 +2,7 @@ package openapi
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -40,20 +41,36 @@ type parser struct {
 	// twice is where a name appeared a second time, or -1.
 	twice     int
 	twiceName string
+	// long is where a number stands that is too long to compute with, or -1.
+	long int
 }
+
+// maxNumber bounds the bytes of a number, maxExponent the digits of its
+// exponent. Exact arithmetic on more would cost the time and memory of many
+// calls; a float64 ends at e308.
+const (
+	maxNumber   = 1000
+	maxExponent = 3
+)
+
+var errLongNumber = errors.New("a number is too long to compute with")
 
 // parseNode reads one value that fills data.
 func parseNode(data []byte) (*node, error) {
-	p := parser{data: data, twice: -1}
+	p := parser{data: data, twice: -1, long: -1}
 	return p.document()
 }
 
-// parseStrict reads one value in which no object names a member twice.
+// parseStrict reads one value in which no object names a member twice and
+// every number can be computed with.
 func parseStrict(data []byte) (*node, error) {
-	p := parser{data: data, twice: -1}
+	p := parser{data: data, twice: -1, long: -1}
 	n, err := p.document()
 	if err == nil && p.twice >= 0 {
 		return nil, &syntaxError{p.twice, fmt.Sprintf("the name %q appears twice in one object", p.twiceName)}
+	}
+	if err == nil && p.long >= 0 {
+		return nil, &syntaxError{p.long, errLongNumber.Error()}
 	}
 	return n, err
 }
@@ -131,7 +148,7 @@ func (p *parser) literal(word string) (*node, error) {
 
 func (p *parser) object(depth int) (*node, error) {
 	n := &node{kind: '{'}
-	var names map[string]bool // only for objects that are large
+	var names map[string]int // only for objects that are large
 	p.at++
 	for p.space(); p.peek() != '}'; p.space() {
 		if len(n.members) > 0 {
@@ -149,7 +166,8 @@ func (p *parser) object(depth int) (*node, error) {
 			return nil, err
 		}
 		name := unquote(p.data[start:p.at])
-		if p.twice < 0 && has(n, &names, name) {
+		before := indexOf(n, &names, name)
+		if before >= 0 && p.twice < 0 {
 			p.twice, p.twiceName = start, name
 		}
 		if p.space(); p.peek() != ':' {
@@ -160,29 +178,33 @@ func (p *parser) object(depth int) (*node, error) {
 		if err != nil {
 			return nil, err
 		}
+		if before >= 0 {
+			n.members[before].value = v // the last counts, as most readers have it
+			continue
+		}
 		n.members = append(n.members, member{name, v})
 	}
 	p.at++
 	return n, nil
 }
 
-// has reports whether an object that is being read has the name already.
-// names is filled once looking through the members would be slow.
-func has(n *node, names *map[string]bool, name string) bool {
+// indexOf finds a name in an object that is being read, or gives -1. names is
+// filled once looking through the members would be slow.
+func indexOf(n *node, names *map[string]int, name string) int {
 	if len(n.members) < 16 {
-		return n.get(name) != nil
+		return slices.IndexFunc(n.members, func(m member) bool { return m.name == name })
 	}
 	if *names == nil {
-		*names = make(map[string]bool, 32)
-		for _, m := range n.members {
-			(*names)[m.name] = true
+		*names = make(map[string]int, 32)
+		for i, m := range n.members {
+			(*names)[m.name] = i
 		}
 	}
-	if (*names)[name] {
-		return true
+	if i, ok := (*names)[name]; ok {
+		return i
 	}
-	(*names)[name] = true
-	return false
+	(*names)[name] = len(n.members)
+	return -1
 }
 
 func (p *parser) array(depth int) (*node, error) {
@@ -247,6 +269,12 @@ func (p *parser) escape() bool {
 }
 
 func (p *parser) number() bool {
+	start, exponent := p.at, 0
+	defer func() {
+		if p.long < 0 && (p.at-start > maxNumber || exponent > maxExponent) {
+			p.long = start
+		}
+	}()
 	if p.peek() == '-' {
 		p.at++
 	}
@@ -266,7 +294,10 @@ func (p *parser) number() bool {
 		if c := p.peek(); c == '+' || c == '-' {
 			p.at++
 		}
-		return p.digits()
+		first := p.at
+		ok := p.digits()
+		exponent = p.at - first
+		return ok
 	}
 	return true
 }
@@ -325,12 +356,12 @@ func appendQuoted(b []byte, s string) []byte {
 }
 
 // get finds a member by its exact name; nil when there is none, and on nodes
-// that are no objects. Of two the last counts, as most readers have it.
+// that are no objects.
 func (n *node) get(name string) *node {
 	if n == nil {
 		return nil
 	}
-	for i := len(n.members) - 1; i >= 0; i-- {
+	for i := range n.members {
 		if n.members[i].name == name {
 			return n.members[i].value
 		}

@@ -1,7 +1,9 @@
 package openapi
 
 import (
+	"encoding/json"
 	"math/big"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -9,44 +11,158 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6/kind"
 )
 
-// repair mends values whose type is wrong in a way that models are known for,
-// and reports whether it changed anything.
-func repair(n *node, failure *jsonschema.ValidationError) bool {
-	changed := false
-	eachLeaf(failure, func(leaf *jsonschema.ValidationError) {
-		wrong, ok := leaf.ErrorKind.(*kind.Type)
-		if !ok || len(leaf.InstanceLocation) == 0 {
-			return
-		}
-		parent, name := n.at(leaf.InstanceLocation[:len(leaf.InstanceLocation)-1]), leaf.InstanceLocation[len(leaf.InstanceLocation)-1]
-		value := parent.child(name)
-		if value == nil {
-			return
-		}
-		if value.is('n') && parent.is('{') {
-			parent.remove(name) // null for a property that may be left out; if it may not, the next check says so
-			changed = true
-			return
-		}
-		for _, want := range wrong.Want {
-			if mended := coerce(value, want); mended != nil {
-				*value = *mended
-				changed = true
-				return
-			}
-		}
-	})
-	return changed
+// mender mends a body's values whose type is wrong in a way that models are
+// known for.
+type mender struct {
+	body *node
+	// nulls are the findings on nulls that were left out, by place: if the
+	// property turns out to be required, they are what is wrong.
+	nulls map[string]*jsonschema.ValidationError
 }
 
-// eachLeaf visits the errors that have no cause of their own.
+// mend is a change to a value: to another one, or nil to leave it out.
+type mend struct {
+	finding *jsonschema.ValidationError
+	to      *node
+}
+
+// repair mends what the validator found, and reports whether it changed
+// anything.
+func (m *mender) repair(failure *jsonschema.ValidationError) bool {
+	mends, _ := m.plan(failure)
+	for _, d := range mends {
+		m.apply(d)
+	}
+	return len(mends) > 0
+}
+
+// plan gathers the mends for a finding and says whether they cover all of it.
+// Of alternatives only one that is covered is worth mending.
+func (m *mender) plan(e *jsonschema.ValidationError) ([]mend, bool) {
+	switch e.ErrorKind.(type) {
+	case *kind.AnyOf, *kind.OneOf:
+		return m.alternative(e.Causes)
+	}
+	if len(e.Causes) == 0 || coversCauses(e.ErrorKind) {
+		d, ok := m.leaf(e)
+		if !ok {
+			return nil, false
+		}
+		return []mend{d}, true
+	}
+	all, covered := []mend(nil), true
+	for _, cause := range e.Causes {
+		mends, ok := m.plan(cause)
+		all, covered = append(all, mends...), covered && ok
+	}
+	return all, covered
+}
+
+// alternative chooses the first alternative that mending may satisfy; one that
+// needs a boolean only if there is no other, as "1" is rather a number.
+func (m *mender) alternative(causes []*jsonschema.ValidationError) (best []mend, ok bool) {
+	for _, cause := range causes {
+		mends, covered := m.plan(cause)
+		if !covered {
+			continue
+		}
+		if len(mends) != 1 || mends[0].to == nil || !(mends[0].to.is('t') || mends[0].to.is('f')) {
+			return mends, true
+		}
+		if !ok {
+			best, ok = mends, true
+		}
+	}
+	return best, ok
+}
+
+// leaf plans the mend of one value.
+func (m *mender) leaf(e *jsonschema.ValidationError) (mend, bool) {
+	value := m.body.at(e.InstanceLocation)
+	if value == nil || len(e.InstanceLocation) == 0 {
+		return mend{}, false
+	}
+	if value.is('n') {
+		return mend{finding: e}, m.body.at(e.InstanceLocation[:len(e.InstanceLocation)-1]).is('{')
+	}
+	for _, want := range wanted(e.ErrorKind) {
+		if mended := coerce(value, want); mended != nil {
+			return mend{e, mended}, true
+		}
+	}
+	return mend{}, false
+}
+
+func (m *mender) apply(d mend) {
+	path := d.finding.InstanceLocation
+	parent, name := m.body.at(path[:len(path)-1]), path[len(path)-1]
+	switch value := parent.child(name); {
+	case value == nil: // left out already
+	case d.to != nil:
+		*value = *d.to
+	default:
+		if m.nulls == nil {
+			m.nulls = make(map[string]*jsonschema.ValidationError)
+		}
+		m.nulls[place(path)] = d.finding
+		parent.remove(name)
+	}
+}
+
+// place is a location as a key.
+func place(path []string) string { return strings.Join(path, "\x00") }
+
+// wanted lists the types that would satisfy a finding, the closest first.
+func wanted(k jsonschema.ErrorKind) []string {
+	var want []string
+	switch k := k.(type) {
+	case *kind.Type:
+		want = k.Want
+	case *kind.Enum:
+		want = typesOf(k.Want)
+	case *kind.Const:
+		want = typesOf([]any{k.Want})
+	}
+	var ordered []string
+	for _, t := range []string{"integer", "number", "object", "array", "boolean"} {
+		if slices.Contains(want, t) {
+			ordered = append(ordered, t)
+		}
+	}
+	return ordered
+}
+
+func typesOf(values []any) []string {
+	var types []string
+	for _, v := range values {
+		switch v.(type) {
+		case json.Number:
+			types = append(types, "number")
+		case bool:
+			types = append(types, "boolean")
+		}
+	}
+	return types
+}
+
+// eachLeaf visits the errors that have no cause of their own, or whose causes
+// are about something else than the body's own values.
 func eachLeaf(e *jsonschema.ValidationError, visit func(*jsonschema.ValidationError)) {
-	if len(e.Causes) == 0 {
+	if len(e.Causes) == 0 || coversCauses(e.ErrorKind) {
 		visit(e)
+		return
 	}
 	for _, cause := range e.Causes {
 		eachLeaf(cause, visit)
 	}
+}
+
+func coversCauses(k jsonschema.ErrorKind) bool {
+	switch k.(type) {
+	case *kind.PropertyNames, *kind.Contains, *kind.MinContains, *kind.ContentSchema:
+		return true
+	}
+	return false
 }
 
 // at follows a location; nil when it leads nowhere.
@@ -80,36 +196,37 @@ func coerce(v *node, want string) *node {
 		}
 		return wholeNumber(text)
 	case "number":
-		if n, err := parseNode([]byte(text)); err == nil && n.is('0') {
-			return n
-		}
+		return held(text, '0')
 	case "boolean":
 		if v.is('0') {
 			text = string(v.raw)
 		}
 		switch strings.ToLower(text) {
-		case "true", "yes", "on", "1":
+		case "true", "yes", "on", "1", "1.0":
 			return boolNode(true)
-		case "false", "no", "off", "0":
+		case "false", "no", "off", "0", "0.0":
 			return boolNode(false)
 		}
-	case "object", "array":
-		first := map[string]byte{"object": '{', "array": '['}[want]
-		if n, err := parseStrict([]byte(text)); err == nil && n.is(first) {
-			return n
-		}
+	case "object":
+		return held(text, '{')
+	case "array":
+		return held(text, '[')
+	}
+	return nil
+}
+
+// held is the JSON value in a text, if it is of the kind.
+func held(text string, kind byte) *node {
+	if n, err := parseStrict([]byte(text)); err == nil && n.is(kind) {
+		return n
 	}
 	return nil
 }
 
 // wholeNumber reads an integer, also one that is written 1.0 or 1e3.
 func wholeNumber(text string) *node {
-	n, err := parseNode([]byte(text))
-	if err != nil || !n.is('0') || len(text) > 400 {
+	if held(text, '0') == nil {
 		return nil
-	}
-	if i := strings.IndexAny(text, "eE"); i >= 0 && len(text)-i > 4 {
-		return nil // an exponent beyond 99 would cost memory
 	}
 	r, ok := new(big.Rat).SetString(text)
 	if !ok || !r.IsInt() {

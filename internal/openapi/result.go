@@ -99,7 +99,7 @@ func appendText(b []byte, text *node) []byte {
 	inner := bytes.TrimLeft(text.raw[1:len(text.raw)-1], " ")
 	if len(inner) > 0 && strings.IndexByte("{[-0123456789tfn\\", inner[0]) >= 0 {
 		held := strings.TrimSpace(unquote(text.raw))
-		p := parser{data: []byte(held), twice: -1}
+		p := parser{data: []byte(held), twice: -1, long: -1}
 		if _, err := p.document(); err == nil {
 			return append(b, held...)
 		}

@@ -172,7 +172,7 @@ func wait(ctx context.Context, d time.Duration) bool {
 // handshake begins to listen after the handshake of 2026-07-28, which is the
 // request server/discover. (That of older versions is a notification.)
 func (c *streamable) handshake(req Request, reply Reply) {
-	if c.listens && req.Method == methodDiscover && reply.Error == nil && c.agree.Load().stateless() && len(req.Params) > 2 {
+	if c.listens && req.Method == methodDiscover && speaksStateless(reply) && c.agree.Load().stateless() && len(req.Params) > 2 {
 		// The parameters are the _meta that this version asks for.
 		params := append(req.Params[:len(req.Params)-1:len(req.Params)-1], `,"notifications":{"toolsListChanged":true}}`...)
 		c.listen(func(ctx context.Context) { c.subscribe(ctx, Request{Method: methodListen, Params: params}) })

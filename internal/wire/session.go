@@ -101,23 +101,27 @@ func discover(ctx context.Context, conn Conn, self Identity) (*Session, error) {
 	if err == nil && reply.Error != nil {
 		err = reply.Error
 	}
-	var result map[string]json.RawMessage
-	var versions []string
-	if err == nil {
-		if json.Unmarshal(reply.Result, &result) != nil || json.Unmarshal(result["supportedVersions"], &versions) != nil {
-			err = errors.New("the server's answer to server/discover is not understood")
-		} else if !slices.Contains(versions, ProtocolStateless) {
-			err = &RPCError{Code: codeUnsupportedVersion, Message: "the server supports other protocol versions"}
-		}
+	if err == nil && !speaksStateless(reply) {
+		err = &RPCError{Code: codeUnsupportedVersion, Message: "the server does not say that it supports " + ProtocolStateless}
 	}
 	if err != nil {
 		conn.SetProtocol("")
 		return nil, fmt.Errorf("asking server/discover: %w", err)
 	}
-	var resultMeta map[string]json.RawMessage
+	var result, resultMeta map[string]json.RawMessage
+	_ = json.Unmarshal(reply.Result, &result)        // speaksStateless read it before
 	_ = json.Unmarshal(result["_meta"], &resultMeta) // optional
 	return &Session{Conn: conn, meta: meta,
 		Info: info(resultMeta["io.modelcontextprotocol/serverInfo"], result["instructions"], ProtocolStateless)}, nil
+}
+
+// speaksStateless reports whether the answer to server/discover names our
+// version. Some older servers answer every request with an empty result.
+func speaksStateless(reply Reply) bool {
+	var result map[string]json.RawMessage
+	var versions []string
+	return reply.Error == nil && json.Unmarshal(reply.Result, &result) == nil &&
+		json.Unmarshal(result["supportedVersions"], &versions) == nil && slices.Contains(versions, ProtocolStateless)
 }
 
 // initialize does the handshake of the versions up to 2025-11-25.
