@@ -23,7 +23,7 @@ type Tool struct {
 // ParseTool reads one element of tools/list. Member names are compared
 // exactly.
 func ParseTool(raw json.RawMessage) (Tool, error) {
-	n, err := parseNode(raw)
+	n, err := parseNode(readable(raw))
 	if err != nil {
 		return Tool{}, fmt.Errorf("reading a tool: %w", err)
 	}

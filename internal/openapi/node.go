@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"unicode/utf8"
 )
 
 // maxDepth bounds how deep JSON may nest.
@@ -41,6 +40,8 @@ type parser struct {
 	// twice is where a name appeared a second time, or -1.
 	twice     int
 	twiceName string
+	// check only checks: no nodes are made and names are not compared.
+	check bool
 	// long is where a number stands that is too long to compute with, or -1.
 	long int
 }
@@ -121,7 +122,7 @@ func (p *parser) value(depth int) (*node, error) {
 		if err := p.text(); err != nil {
 			return nil, err
 		}
-		return &node{kind: '"', raw: p.data[start:p.at]}, nil
+		return p.scalar('"', start), nil
 	case 't':
 		return p.literal("true")
 	case 'f':
@@ -133,7 +134,15 @@ func (p *parser) value(depth int) (*node, error) {
 		p.at = start
 		return nil, p.fail("Expecting value")
 	}
-	return &node{kind: '0', raw: p.data[start:p.at]}, nil
+	return p.scalar('0', start), nil
+}
+
+// scalar is the node of what was just passed over.
+func (p *parser) scalar(kind byte, start int) *node {
+	if p.check {
+		return nil
+	}
+	return &node{kind: kind, raw: p.data[start:p.at]}
 }
 
 func (p *parser) literal(word string) (*node, error) {
@@ -141,17 +150,20 @@ func (p *parser) literal(word string) (*node, error) {
 	if end > len(p.data) || string(p.data[p.at:end]) != word {
 		return nil, p.fail("Expecting value")
 	}
-	n := &node{kind: word[0], raw: p.data[p.at:end]}
+	start := p.at
 	p.at = end
-	return n, nil
+	return p.scalar(word[0], start), nil
 }
 
 func (p *parser) object(depth int) (*node, error) {
-	n := &node{kind: '{'}
+	var n node
 	var names map[string]int // only for objects that are large
 	p.at++
-	for p.space(); p.peek() != '}'; p.space() {
-		if len(n.members) > 0 {
+	for first := true; ; first = false {
+		if p.space(); p.peek() == '}' {
+			break
+		}
+		if !first {
 			if p.peek() != ',' {
 				return nil, p.fail("Expecting ',' delimiter")
 			}
@@ -165,11 +177,7 @@ func (p *parser) object(depth int) (*node, error) {
 		if err := p.text(); err != nil {
 			return nil, err
 		}
-		name := unquote(p.data[start:p.at])
-		before := indexOf(n, &names, name)
-		if before >= 0 && p.twice < 0 {
-			p.twice, p.twiceName = start, name
-		}
+		end := p.at
 		if p.space(); p.peek() != ':' {
 			return nil, p.fail("Expecting ':' delimiter")
 		}
@@ -178,14 +186,30 @@ func (p *parser) object(depth int) (*node, error) {
 		if err != nil {
 			return nil, err
 		}
-		if before >= 0 {
-			n.members[before].value = v // the last counts, as most readers have it
-			continue
+		if !p.check {
+			p.member(&n, &names, start, end, v)
 		}
-		n.members = append(n.members, member{name, v})
 	}
 	p.at++
-	return n, nil
+	if p.check {
+		return nil, nil
+	}
+	return &node{kind: '{', members: n.members}, nil
+}
+
+// member adds a member whose name stands from start to end. Of two with one
+// name the last counts, as most readers have it.
+func (p *parser) member(n *node, names *map[string]int, start, end int, v *node) {
+	name := unquote(p.data[start:end])
+	before := indexOf(n, names, name)
+	if before < 0 {
+		n.members = append(n.members, member{name, v})
+		return
+	}
+	n.members[before].value = v
+	if p.twice < 0 {
+		p.twice, p.twiceName = start, name
+	}
 }
 
 // indexOf finds a name in an object that is being read, or gives -1. names is
@@ -208,10 +232,13 @@ func indexOf(n *node, names *map[string]int, name string) int {
 }
 
 func (p *parser) array(depth int) (*node, error) {
-	n := &node{kind: '['}
+	var items []*node
 	p.at++
-	for p.space(); p.peek() != ']'; p.space() {
-		if len(n.items) > 0 {
+	for first := true; ; first = false {
+		if p.space(); p.peek() == ']' {
+			break
+		}
+		if !first {
 			if p.peek() != ',' {
 				return nil, p.fail("Expecting ',' delimiter")
 			}
@@ -221,51 +248,15 @@ func (p *parser) array(depth int) (*node, error) {
 		if err != nil {
 			return nil, err
 		}
-		n.items = append(n.items, v)
-	}
-	p.at++
-	return n, nil
-}
-
-// text passes over a string.
-func (p *parser) text() error {
-	for p.at++; p.at < len(p.data); p.at++ {
-		switch c := p.data[p.at]; {
-		case c == '"':
-			p.at++
-			return nil
-		case c == '\\':
-			if !p.escape() {
-				return p.fail("Invalid \\escape")
-			}
-		case c < ' ':
-			return p.fail("Invalid control character")
-		case c >= utf8.RuneSelf:
-			_, size := utf8.DecodeRune(p.data[p.at:])
-			if size == 1 {
-				return p.fail("Invalid UTF-8")
-			}
-			p.at += size - 1
+		if !p.check {
+			items = append(items, v)
 		}
 	}
-	return p.fail("Unterminated string")
-}
-
-func (p *parser) escape() bool {
 	p.at++
-	switch p.peek() {
-	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
-		return true
-	case 'u':
-		for range 4 {
-			p.at++
-			if c := p.peek(); !(c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F') {
-				return false
-			}
-		}
-		return true
+	if p.check {
+		return nil, nil
 	}
-	return false
+	return &node{kind: '[', items: items}, nil
 }
 
 func (p *parser) number() bool {
@@ -308,51 +299,6 @@ func (p *parser) digits() bool {
 		p.at++
 	}
 	return p.at > start
-}
-
-// unquote decodes a JSON string that was found valid.
-func unquote(raw []byte) string {
-	inner := raw[1 : len(raw)-1]
-	if slices.Index(inner, '\\') < 0 {
-		return string(inner)
-	}
-	var s string
-	_ = json.Unmarshal(raw, &s) // it was found valid
-	return s
-}
-
-// quote encodes a JSON string without HTML escapes.
-func quote(s string) []byte { return appendQuoted(make([]byte, 0, len(s)+2), s) }
-
-func appendQuoted(b []byte, s string) []byte {
-	b = append(b, '"')
-	start := 0
-	for i := 0; i < len(s); {
-		c := s[i]
-		if c >= ' ' && c != '"' && c != '\\' && c < utf8.RuneSelf {
-			i++
-			continue
-		}
-		r, size := utf8.DecodeRuneInString(s[i:])
-		if c >= utf8.RuneSelf && (r != utf8.RuneError || size > 1) {
-			i += size
-			continue
-		}
-		b = append(b, s[start:i]...)
-		switch {
-		case c == '"' || c == '\\':
-			b = append(b, '\\', c)
-		case c == '\n':
-			b = append(b, `\n`...)
-		case c < ' ':
-			b = fmt.Appendf(b, `\u%04x`, c)
-		default:
-			b = append(b, "\uFFFD"...)
-		}
-		i += size
-		start = i
-	}
-	return append(append(b, s[start:]...), '"')
 }
 
 // get finds a member by its exact name; nil when there is none, and on nodes

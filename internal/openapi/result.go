@@ -2,7 +2,6 @@ package openapi
 
 import (
 	"bytes"
-	"encoding/json"
 	"strings"
 )
 
@@ -21,12 +20,13 @@ func (e *ToolError) Error() string { return e.Message }
 // Text that is JSON stands for itself, with its own bytes. The error is a
 // *[ToolError] for a result with isError. A result that is none is passed on.
 func ResultBody(result []byte) ([]byte, error) {
+	result = readable(result)
 	n, err := parseNode(result)
 	if err != nil {
-		return json.Marshal(strings.ToValidUTF8(string(result), "\uFFFD")) // no server that is sane gets here
+		return quote(string(result)), nil // no server that is sane gets here
 	}
 	if n.get("isError").is('t') {
-		return nil, &ToolError{errorText(n.get("content"))}
+		return nil, &ToolError{errorText(n)}
 	}
 	content := n.get("content")
 	if !content.is('[') {
@@ -54,14 +54,18 @@ func ResultBody(result []byte) ([]byte, error) {
 	return append(body, ']'), nil
 }
 
-func errorText(content *node) string {
+// errorText is all that a failed result says.
+func errorText(result *node) string {
 	var lines []string
-	if content != nil {
-		for _, item := range content.items {
-			if text := item.get("text").str(); text != "" {
+	for _, item := range result.get("content").list() {
+		for _, text := range []*node{item.get("text"), item.get("resource").get("text")} {
+			if text := text.str(); text != "" {
 				lines = append(lines, text)
 			}
 		}
+	}
+	if s := result.get("structuredContent"); lines == nil && s.is('{') {
+		return string(s.append(nil))
 	}
 	if lines == nil {
 		return "The tool reported an error without a message."
@@ -97,14 +101,15 @@ func appendValue(b []byte, item *node) []byte {
 // string that it is, in both cases without changing a byte.
 func appendText(b []byte, text *node) []byte {
 	inner := bytes.TrimLeft(text.raw[1:len(text.raw)-1], " ")
-	if len(inner) > 0 && strings.IndexByte("{[-0123456789tfn\\", inner[0]) >= 0 {
-		held := strings.TrimSpace(unquote(text.raw))
-		p := parser{data: []byte(held), twice: -1, long: -1}
-		if _, err := p.document(); err == nil {
-			return append(b, held...)
-		}
+	if len(inner) == 0 || !strings.ContainsRune("{[-0123456789tfn\\", rune(inner[0])) {
+		return append(b, text.raw...)
 	}
-	return append(b, text.raw...)
+	held := bytes.Trim(appendUnquoted(make([]byte, 0, len(text.raw)), text.raw), " \t\r\n")
+	p := parser{data: held, check: true, twice: -1, long: -1}
+	if _, err := p.document(); err != nil {
+		return append(b, text.raw...)
+	}
+	return append(b, readable(held)...)
 }
 
 // appendDataURI writes a data URI (RFC 2397). Base64 needs no decoding for it.
