@@ -12,8 +12,7 @@ import (
 // is no loopback name: a page in a browser on this machine, whose name was
 // pointed here after it was loaded (DNS rebinding). The public URL's host is
 // allowed, for a reverse proxy on the same machine. On other listeners every
-// name is fine. A page's Origin is not looked at here: which pages may call is
-// what --cors-allow-origins says, "*" by default as it always was.
+// name is fine.
 func GuardHost(loopback bool, publicURL string, next http.Handler) http.Handler {
 	if !loopback {
 		return next
@@ -50,3 +49,33 @@ func isLoopbackName(host string) bool {
 }
 
 func cut(s string, n int) string { return s[:min(len(s), n)] }
+
+// GuardOrigin refuses requests of pages from elsewhere to a loopback listener
+// that asks for no key: any page that its user visits could call the tools of
+// this machine. The pages of this machine and of the public URL may call, and
+// those that --cors-allow-origins names; "*" names none. With a key, and on
+// other listeners, it is for the key to decide.
+func GuardOrigin(open bool, publicURL string, cors *CORS, next http.Handler) http.Handler {
+	if !open {
+		return next
+	}
+	public, _ := url.Parse(publicURL)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if origin := r.Header.Get("Origin"); origin != "" && !cors.names(origin) && !fromHere(origin, public) {
+			say(http.StatusForbidden, "This mcpo asks for no key, so pages from elsewhere may not call it. "+
+				"Start it with a key (MCPO_API_KEY), or with --cors-allow-origins %s.", cut(origin, 100)).write(w)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// fromHere reports whether an origin is on this machine or is that of the
+// public URL.
+func fromHere(origin string, public *url.URL) bool {
+	u, err := url.Parse(origin)
+	if err != nil || u.Host == "" {
+		return false // "null", of a file or a sandboxed frame, for example
+	}
+	return isLoopbackName(hostname(u.Host)) || public != nil && public.Host != "" && u.Scheme == public.Scheme && strings.EqualFold(u.Host, public.Host)
+}

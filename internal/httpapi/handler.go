@@ -55,7 +55,9 @@ func New(o Options) (*Handler, http.Handler) {
 	h := &Handler{opts: o, key: NewKeyAuth(o.Key, o.StrictAuth),
 		root: normalise(o.RootPath), prefix: normalise(o.PathPrefix), ids: newRequestIDs(), assets: pages.Assets()}
 	h.current.Store(NewGeneration(nil, false))
-	return h, GuardHost(o.Loopback, o.PublicURL, NewCORS(o.CORSOrigins).Wrap(h))
+	cors := NewCORS(o.CORSOrigins)
+	open := o.Loopback && o.Key == ""
+	return h, GuardHost(o.Loopback, o.PublicURL, GuardOrigin(open, o.PublicURL, cors, cors.Wrap(h)))
 }
 
 // Publish makes a generation the one that serves and returns the one before.
