@@ -70,12 +70,13 @@ func GuardOrigin(open bool, publicURL string, cors *CORS, next http.Handler) htt
 	})
 }
 
-// fromHere reports whether an origin is on this machine or is that of the
-// public URL.
+// fromHere reports whether an origin is on this machine or has the public
+// URL's host.
 func fromHere(origin string, public *url.URL) bool {
 	u, err := url.Parse(origin)
 	if err != nil || u.Host == "" {
 		return false // "null", of a file or a sandboxed frame, for example
 	}
-	return isLoopbackName(hostname(u.Host)) || public != nil && public.Host != "" && u.Scheme == public.Scheme && strings.EqualFold(u.Host, public.Host)
+	host := hostname(u.Host)
+	return isLoopbackName(host) || public != nil && public.Host != "" && host == hostname(public.Host)
 }

@@ -47,7 +47,10 @@ const (
 	// opened, before it is told to come back.
 	startPatience = 10 * time.Second
 	closeTimeout  = 3 * time.Second // for closing a connection that is of no more use
-	settle        = 50 * time.Millisecond
+	// A changed tool list is read after settle, as changes come in groups, and
+	// not again before relistPause.
+	settle      = 50 * time.Millisecond
+	relistPause = time.Second
 )
 
 // connection keeps one conversation with a server open: one goroutine opens
@@ -206,11 +209,16 @@ func (c *connection) list(ctx context.Context, session *wire.Session) error {
 }
 
 // keep stays with an open connection until it is lost and says why. Meanwhile
-// it lists the tools again, when the server says that they changed (a flood of
-// that counts as one) and from time to time.
+// it lists the tools again from time to time, and when the server says that
+// they changed: soon, but at most once in relistPause however often it says so.
 func (c *connection) keep(session *wire.Session) error {
-	relist := time.NewTicker(c.opts.Relist)
-	defer relist.Stop()
+	regular := time.NewTicker(c.opts.Relist)
+	defer regular.Stop()
+	due := time.NewTimer(0)
+	due.Stop()
+	defer due.Stop()
+	var listed time.Time
+	waiting := false
 	for {
 		select {
 		case <-session.Done():
@@ -223,16 +231,15 @@ func (c *connection) keep(session *wire.Session) error {
 		case <-c.ctx.Done():
 			return c.ctx.Err()
 		case <-c.changed:
-			select {
-			case <-time.After(settle):
-			case <-c.ctx.Done():
+			if !waiting {
+				waiting = true
+				due.Reset(max(settle, time.Until(listed.Add(relistPause))))
 			}
-		case <-relist.C:
+			continue
+		case <-due.C:
+		case <-regular.C:
 		}
-		select {
-		case <-c.changed:
-		default:
-		}
+		waiting, listed = false, time.Now()
 		if err := c.relist(session); err != nil {
 			return err
 		}
