@@ -37,6 +37,8 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			address, err := freeAddress()
 			env.Setenv("ADDRESS", address)
+			// Under the race detector every program would end a second late.
+			env.Setenv("GORACE", "atexit_sleep_ms=0")
 			env.Setenv("PORT", address[len("127.0.0.1:"):])
 			return err
 		},

@@ -131,6 +131,7 @@ func startProcess(t *testing.T, files map[string]string, args ...string) *proces
 		Args:   append([]string{"mcpo", "--host", "127.0.0.1", "--port", port}, args...),
 		Dir:    dir,
 		Stderr: p.log,
+		Env:    append(os.Environ(), "GORACE=atexit_sleep_ms=0"),
 	}
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
