@@ -151,7 +151,7 @@ func (h *Handler) logCall(ctx context.Context, server, tool string, status int, 
 	if !h.opts.Log.Enabled(ctx, level) {
 		return
 	}
-	attrs := []slog.Attr{slog.String("server", server), slog.String("tool", tool), slog.Int("status", status),
+	attrs := []slog.Attr{slog.String("server", server), slog.String("tool", cut(tool, 100)), slog.Int("status", status),
 		slog.Duration("duration", took.Round(time.Microsecond)), slog.String("request_id", id)}
 	if err != nil && level == slog.LevelWarn {
 		attrs = append(attrs, slog.Any("error", cause(err)))

@@ -30,7 +30,7 @@ func (h *Handler) serveIndex(w http.ResponseWriter, g *Generation) {
 		base := h.base(m)
 		page.Servers = append(page.Servers, pages.Server{
 			Name: m.server.Name(), State: string(state.State), Reason: state.Reason, Tools: state.Tools,
-			Transport: string(m.server.Config().Transport), Docs: base + "/docs", OpenAPI: base + "/openapi.json",
+			Transport: string(m.server.Config().Transport), Path: base, Docs: base + "/docs", OpenAPI: base + "/openapi.json",
 		})
 	}
 	pages.WriteIndex(w, page)

@@ -29,8 +29,6 @@ var (
 type Index struct {
 	Title, Description string
 	Servers            []Server
-	// Documents is the URL path of the root's documentation.
-	Documents string
 	// Key says that calls need the key.
 	Key bool
 	// Nonce is filled in by WriteIndex.
@@ -44,8 +42,9 @@ type Server struct {
 	State, Reason string
 	Transport     string
 	Tools         int
-	// Docs and OpenAPI are URL paths.
-	Docs, OpenAPI string
+	// Path is where the server's tools are, empty for the root; Docs and
+	// OpenAPI are URL paths too.
+	Path, Docs, OpenAPI string
 }
 
 // Docs is the documentation of one OpenAPI document.
