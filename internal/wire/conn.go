@@ -102,7 +102,7 @@ var (
 
 // MaxMessage is the largest single message, in bytes, that is read from a
 // server. What is larger fails the call that it answers and no other.
-const MaxMessage = 256 << 20
+const MaxMessage = 128 << 20
 
 // StatusError is an HTTP answer that is no MCP reply.
 type StatusError struct {

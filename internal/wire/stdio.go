@@ -68,7 +68,8 @@ type stdio struct {
 	calls pending
 	queue chan []byte
 
-	exited  chan struct{} // the child was reaped and its descendants killed
+	reaped  chan struct{} // the child has ended
+	exited  chan struct{} // and so have its descendants, and our readers
 	done    chan struct{}
 	ending  sync.Once
 	closing chan struct{} // Close was called
@@ -87,7 +88,7 @@ func DialStdio(ctx context.Context, o StdioOptions) (Conn, error) {
 	s := &stdio{
 		handler: o.Handler, log: o.Log, max: o.max,
 		queue:  make(chan []byte, stdioQueue),
-		exited: make(chan struct{}), done: make(chan struct{}), closing: make(chan struct{}),
+		reaped: make(chan struct{}), exited: make(chan struct{}), done: make(chan struct{}), closing: make(chan struct{}),
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -126,7 +127,10 @@ func (s *stdio) start(o StdioOptions) error {
 	s.stdin = files[1]
 	go s.write()
 	var readers sync.WaitGroup
-	readers.Go(func() { s.readStdout(files[2]) })
+	readers.Go(func() {
+		s.readStdout(files[2])
+		s.outlived()
+	})
 	readers.Go(func() { s.readStderr(files[4]) })
 	go s.wait(files[2], files[4], &readers)
 	return nil
@@ -145,6 +149,7 @@ func (s *stdio) wait(stdout, stderr *os.File, readers *sync.WaitGroup) {
 	if err := s.cmd.Wait(); err != nil {
 		state = err.Error()
 	}
+	close(s.reaped)
 	killGroup(s.cmd.Process)
 	// A descendant that left the group may hold the pipes open.
 	deadline := time.Now().Add(stdioDrainTime)
@@ -154,6 +159,17 @@ func (s *stdio) wait(stdout, stderr *os.File, readers *sync.WaitGroup) {
 	closeAll([]*os.File{s.stdin, stdout, stderr})
 	close(s.exited)
 	s.end(&ExitError{State: state, Stderr: s.lastWords()})
+}
+
+// outlived ends a child that has closed its standard output but goes on
+// living: it will never answer again.
+func (s *stdio) outlived() {
+	select {
+	case <-s.reaped:
+	case <-time.After(stdioGrace):
+		s.log.Warn("the server closed its standard output without ending; it is killed")
+		killGroup(s.cmd.Process)
+	}
 }
 
 // end ends the conversation once, with the reason.

@@ -203,6 +203,26 @@ func TestStdioLastWords(t *testing.T) {
 	}
 }
 
+// TestStdioClosesItsOutput: a server that can never answer again is ended, and
+// a call to it with it.
+func TestStdioClosesItsOutput(t *testing.T) {
+	conn := script(t, Handler{}, `exec >&-; while :; do sleep 1; done`)
+	if _, err := conn.Call(testContext(t), Request{Method: "a"}); err == nil || errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("error = %v", err)
+	}
+}
+
+// TestStdioIgnoresTerm: a child that does not want to end is killed.
+func TestStdioIgnoresTerm(t *testing.T) {
+	lines := make(chan string, 1)
+	conn := script(t, Handler{Stderr: func(l string) { lines <- l }}, `trap "" TERM; echo ready >&2; while :; do sleep 1; done`)
+	<-lines
+	if err := conn.Close(testContext(t)); err != nil {
+		t.Error(err)
+	}
+	waitGone(t, conn.cmd.Process.Pid)
+}
+
 // TestStdioAnswersServerRequests: ping is answered, everything else is refused.
 func TestStdioAnswersServerRequests(t *testing.T) {
 	lines := make(chan string, 8)
