@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"text/tabwriter"
 
 	"mcpo/internal/upstream"
@@ -17,6 +18,7 @@ func Check(ctx context.Context, o Options, w io.Writer) error {
 	if err != nil {
 		return err
 	}
+	o.Log = slog.New(slog.DiscardHandler) // the table has the reasons; mcpo's further tries are not asked for
 	a := &app{opts: o}
 	for _, c := range cfg.Servers {
 		s := upstream.New(c, a.upstreamOptions())
