@@ -1,14 +1,11 @@
 package config
 
 import (
-	"log/slog"
+	"encoding/json"
 	"maps"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
-
-	"encoding/json"
 )
 
 // Config is a whole configuration.
@@ -17,7 +14,8 @@ type Config struct {
 	Servers []Server
 	// PublicURL is where people reach mcpo; "" when not told.
 	PublicURL string
-	// Identity and Storage are the blocks of those names, unread.
+	// Identity and Storage are the blocks of those names, as JSON with their
+	// references expanded.
 	Identity, Storage json.RawMessage
 	// Warnings are oddities that do not keep mcpo from starting.
 	Warnings []Problem
@@ -67,7 +65,8 @@ type Server struct {
 	// Timeout bounds a call; 0 stands for the default.
 	Timeout time.Duration
 	Forward Forwarding
-	// OAuth is the oauth block, unread; nil without one.
+	// OAuth is the oauth block, as JSON with its references expanded; nil
+	// without one.
 	OAuth json.RawMessage
 }
 
@@ -79,91 +78,3 @@ func (s Server) Equal(o Server) bool {
 		slices.Equal(s.DisabledTools, o.DisabledTools) && slices.Equal(s.EnabledTools, o.EnabledTools) &&
 		(s.EnabledTools == nil) == (o.EnabledTools == nil) && s.Forward.equal(o.Forward) && string(s.OAuth) == string(o.OAuth)
 }
-
-// Forwarding says which headers of a caller's request go along to the server.
-type Forwarding struct {
-	Enabled bool
-	// Whitelist, unless empty, names the only headers to forward; Blacklist
-	// names some to leave out. A name may end in * for all that begin so.
-	Whitelist, Blacklist []string
-}
-
-func (f Forwarding) equal(o Forwarding) bool {
-	return f.Enabled == o.Enabled && slices.Equal(f.Whitelist, o.Whitelist) && slices.Equal(f.Blacklist, o.Blacklist)
-}
-
-// Select gives the headers to forward, or nil. Headers that belong to the
-// request's own hop never go; credentials, cookies and Open WebUI's user
-// headers only where the whitelist names them in full.
-func (f Forwarding) Select(h http.Header) http.Header {
-	if !f.Enabled {
-		return nil
-	}
-	var selected http.Header
-	for name, values := range h {
-		if !f.forwards(name) {
-			continue
-		}
-		if selected == nil {
-			selected = make(http.Header)
-		}
-		selected[name] = slices.Clone(values)
-	}
-	return selected
-}
-
-func (f Forwarding) forwards(name string) bool {
-	lower := strings.ToLower(name)
-	if hopByHop(lower) || matches(f.Blacklist, lower) {
-		return false
-	}
-	if private(lower) {
-		return slices.ContainsFunc(f.Whitelist, func(w string) bool { return strings.EqualFold(w, name) })
-	}
-	return len(f.Whitelist) == 0 || matches(f.Whitelist, lower)
-}
-
-func matches(patterns []string, lower string) bool {
-	return slices.ContainsFunc(patterns, func(p string) bool {
-		p = strings.ToLower(p)
-		start, any := strings.CutSuffix(p, "*")
-		return p == lower || any && strings.HasPrefix(lower, start)
-	})
-}
-
-// hopByHop names what belongs to one hop or one message (RFC 9110 §7.6.1), and
-// what the transport to the server sets itself.
-func hopByHop(lower string) bool {
-	switch lower {
-	case "host", "connection", "keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authorization", "te", "trailer",
-		"transfer-encoding", "upgrade", "content-length", "content-type", "content-encoding", "accept", "accept-encoding", "expect",
-		"origin", "referer", "user-agent", "last-event-id":
-		return true
-	}
-	return strings.HasPrefix(lower, "mcp-") || strings.HasPrefix(lower, "sec-") || strings.HasPrefix(lower, "access-control-")
-}
-
-func private(lower string) bool {
-	return lower == "authorization" || lower == "cookie" || strings.HasPrefix(lower, "x-openwebui-")
-}
-
-// Secret is a text that must not be shown. It prints as "[redacted]" in every
-// way that Go has of printing.
-type Secret string
-
-const redacted = "[redacted]"
-
-// Reveal gives the text itself.
-func (s Secret) Reveal() string { return string(s) }
-
-// String implements fmt.Stringer.
-func (s Secret) String() string { return redacted }
-
-// GoString implements fmt.GoStringer.
-func (s Secret) GoString() string { return redacted }
-
-// LogValue implements slog.LogValuer.
-func (s Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
-
-// MarshalJSON implements json.Marshaler.
-func (s Secret) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/tailscale/hujson"
@@ -25,7 +26,7 @@ func Load(path string, env func(string) (string, bool)) (*Config, error) {
 	case err != nil:
 		return nil, Problems{{File: path, Message: "the file cannot be read: " + err.Error()}}
 	}
-	return parse(path, data, env)
+	return parse(path, data, env, readFile)
 }
 
 func readFile(path string) ([]byte, error) {
@@ -41,9 +42,9 @@ func readFile(path string) ([]byte, error) {
 	return data, err
 }
 
-// parse does all of Load but the reading of the file itself.
-func parse(path string, data []byte, env func(string) (string, bool)) (*Config, error) {
-	r := &reader{file: path, data: bytes.TrimPrefix(data, []byte("\uFEFF")), env: env}
+// parse does all of Load but the reading of files.
+func parse(path string, data []byte, env func(string) (string, bool), read func(string) ([]byte, error)) (*Config, error) {
+	r := &reader{file: path, data: bytes.TrimPrefix(data, []byte("\uFEFF")), env: env, read: read}
 	root, ok := r.tree()
 	cfg := &Config{}
 	if ok {
@@ -51,7 +52,9 @@ func parse(path string, data []byte, env func(string) (string, bool)) (*Config, 
 	}
 	if len(r.problems) > 0 {
 		// An unknown key is often what a missing one was meant to be.
-		return nil, append(r.problems, r.warnings...)
+		all := append(r.problems, r.warnings...)
+		slices.SortStableFunc(all, func(a, b Problem) int { return a.Line - b.Line })
+		return nil, all
 	}
 	cfg.Warnings = r.warnings
 	return cfg, nil
@@ -62,6 +65,7 @@ type reader struct {
 	file     string
 	data     []byte
 	env      func(string) (string, bool)
+	read     func(string) ([]byte, error)
 	problems Problems
 	warnings []Problem
 }

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -40,6 +41,24 @@ func (p Problems) Error() string {
 		lines[i] = problem.Error()
 	}
 	return strings.Join(lines, "\n")
+}
+
+// meant guesses the known key behind an unknown one: what other programs call
+// it, or else the one spelled nearest. It is "" when there is no guess.
+func meant(word string, known []string) string {
+	var guess string
+	switch strings.ToLower(word) {
+	case "transport", "transporttype", "transport_type":
+		guess = "type"
+	case "cmd", "program":
+		guess = "command"
+	case "endpoint", "serverurl", "httpurl", "baseurl", "base_url":
+		guess = "url"
+	}
+	if slices.Contains(known, guess) {
+		return guess
+	}
+	return nearest(word, known)
 }
 
 // nearest is the known word that differs from word in the fewest letters, or

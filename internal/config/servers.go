@@ -1,6 +1,7 @@
 package config
 
 import (
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -16,9 +17,10 @@ var (
 	serverKeys = [...]string{"command", "args", "env", "cwd", "type", "url", "headers", "disabledTools", "disabled_tools", "enabledTools",
 		"enabled_tools", "timeout", "client_header_forwarding", "oauth", "disabled"}
 	// foreignKeys are other programs' and silently left to them.
-	foreignKeys = [...]string{"$schema", "description", "autoApprove", "alwaysAllow", "transport", "name", "icon"}
+	foreignKeys = [...]string{"$schema", "description", "autoApprove", "alwaysAllow", "name", "icon"}
 	// reserved are mcpo's own routes at the root.
-	reserved = [...]string{"", ".", "..", "openapi.json", "docs", "redoc", "oauth", "connections", "healthz", "readyz", "metrics", "favicon.ico"}
+	reserved = [...]string{"", ".", "..", "openapi.json", "docs", "redoc", "oauth", "connections", "healthz", "readyz", "login",
+		"metrics", "api", "system", "favicon.ico"}
 )
 
 func (r *reader) root(v hujson.Value, cfg *Config) {
@@ -33,11 +35,13 @@ func (r *reader) root(v hujson.Value, cfg *Config) {
 			found = true
 			r.servers(m.Value, cfg)
 		case "public_url":
-			cfg.PublicURL = r.httpURL(m.Value, name)
+			if cfg.PublicURL = r.text(m.Value, name); cfg.PublicURL != "" { // "" is what an unset ${VAR:-} gives
+				r.checkURL(m.Value, name, cfg.PublicURL)
+			}
 		case "identity":
-			cfg.Identity = raw(m.Value)
+			cfg.Identity = r.block(m.Value, name)
 		case "storage":
-			cfg.Storage = raw(m.Value)
+			cfg.Storage = r.block(m.Value, name)
 		default:
 			r.unknown(m, "", rootKeys[:])
 		}
@@ -53,7 +57,7 @@ func (r *reader) unknown(m hujson.ObjectMember, path string, known []string) {
 		return
 	}
 	hint := "known are " + strings.Join(known, ", ")
-	if near := nearest(name, known); near != "" {
+	if near := meant(name, known); near != "" {
 		hint = "did you mean " + near + "?"
 	}
 	r.warn(m.Name, join(path, name), hint, "this key is unknown and has no effect")
@@ -72,64 +76,84 @@ func (r *reader) servers(v hujson.Value, cfg *Config) {
 		if slices.Contains(reserved[:], name) {
 			r.problem(m.Name, join("mcpServers", name), "give the server another name", "the name %q is a path of mcpo's own", name)
 		}
-		if s, enabled := r.server(m.Value, name); enabled {
+		if r.switchedOff(m.Value, join("mcpServers", name)) {
+			continue
+		}
+		if s, ok := r.server(m.Value, name); ok {
 			cfg.Servers = append(cfg.Servers, s)
 		}
 	}
+	if len(members) > 0 && len(cfg.Servers) == 0 && len(r.problems) == 0 {
+		r.warn(v, "mcpServers", `remove "disabled": true from one`, "every server is disabled")
+	}
 }
 
-// server reads one entry; enabled is false when it is switched off.
-func (r *reader) server(v hujson.Value, name string) (s Server, enabled bool) {
+// switchedOff reports whether a server is disabled. The rest of its entry is
+// not looked at: it may refer to what is not there.
+func (r *reader) switchedOff(v hujson.Value, path string) bool {
+	o, ok := v.Value.(*hujson.Object)
+	if !ok {
+		return false
+	}
+	off := false
+	for _, m := range o.Members {
+		if nameOf(m) == "disabled" {
+			off = r.boolean(m.Value, join(path, "disabled"))
+		}
+	}
+	return off
+}
+
+// server reads one entry; ok is false when it is no object.
+func (r *reader) server(v hujson.Value, name string) (s Server, ok bool) {
 	path := join("mcpServers", name)
 	members, ok := r.object(v, path)
 	if !ok {
 		return s, false
 	}
-	s.Name, enabled = name, true
+	s.Name = name
 	var kind *hujson.Value
 	for i, m := range members {
 		key := nameOf(m)
-		if key == "type" {
+		switch {
+		case key == "type":
 			kind = &members[i].Value
-			continue
-		}
-		if key == "disabled" {
-			enabled = !r.boolean(m.Value, join(path, key))
-			continue
-		}
-		if !r.member(&s, m.Value, key, join(path, key)) {
+		case key == "disabled": // read before
+		case !r.member(&s, m.Value, key, join(path, key)):
 			r.unknown(m, path, serverKeys[:])
 		}
 	}
 	r.transport(&s, v, kind, path)
-	return s, enabled
+	return s, true
 }
 
 // member reads one key of a server and reports whether it is known.
 func (r *reader) member(s *Server, v hujson.Value, key, path string) bool {
 	switch key {
 	case "command":
-		s.Command = r.text(v, path)
+		s.Command = r.filled(v, path, "write the program's name or path")
 	case "args":
 		s.Args = r.list(v, path)
 	case "env":
-		s.Env = r.texts(v, path)
+		s.Env = r.variables(v, path)
 	case "cwd":
 		s.Dir = r.text(v, path)
 	case "url":
-		s.URL = r.httpURL(v, path)
+		if s.URL = r.filled(v, path, "write https://host/path"); s.URL != "" {
+			r.checkURL(v, path, s.URL)
+		}
 	case "headers":
 		s.Headers = r.headers(v, path)
 	case "disabledTools", "disabled_tools":
 		s.DisabledTools = append(s.DisabledTools, r.list(v, path)...)
 	case "enabledTools", "enabled_tools":
-		s.EnabledTools = append([]string{}, r.list(v, path)...)
+		s.EnabledTools = append(append([]string{}, s.EnabledTools...), r.list(v, path)...)
 	case "timeout":
 		s.Timeout = r.duration(v, path)
 	case "client_header_forwarding":
 		s.Forward = r.forwarding(v, path)
 	case "oauth":
-		s.OAuth = raw(v)
+		s.OAuth = r.block(v, path)
 	default:
 		return false
 	}
@@ -158,29 +182,35 @@ func (r *reader) transport(s *Server, v hujson.Value, kind *hujson.Value, path s
 	switch stdio := s.Transport == Stdio; {
 	case stdio && !has(v, "command"):
 		r.problem(v, path, `write "command": "…"`, "a stdio server needs a command")
-	case stdio && s.Command == "":
-		r.problem(v, join(path, "command"), "write the program's name or path", "the command is empty")
 	case stdio && has(v, "url"):
-		r.problem(v, path, "keep one of the two", "the server has both command and url")
+		r.problem(at(v, "url"), join(path, "url"), "keep one of the two", "a stdio server has a command and no url")
 	case stdio && s.OAuth != nil:
-		r.problem(v, join(path, "oauth"), "remove the oauth block", "OAuth is not applicable to stdio servers")
+		r.problem(at(v, "oauth"), join(path, "oauth"), "remove the oauth block", "OAuth is not applicable to stdio servers")
 	case !stdio && !has(v, "url"):
 		r.problem(v, path, `write "url": "https://…"`, "a server of type %s needs a url", s.Transport)
 	case !stdio && has(v, "command"):
-		r.problem(v, path, "keep one of the two", "the server has both url and command")
+		r.problem(at(v, "command"), join(path, "command"), "keep one of the two", "a server of type %s has a url and no command", s.Transport)
 	}
 }
 
 func has(v hujson.Value, key string) bool {
-	o, ok := v.Value.(*hujson.Object)
-	return ok && slices.ContainsFunc(o.Members, func(m hujson.ObjectMember) bool { return nameOf(m) == key })
+	return at(v, key).StartOffset != v.StartOffset
 }
 
-func (r *reader) httpURL(v hujson.Value, path string) string {
-	s := r.text(v, path)
-	if s == "" {
-		return ""
+// at is the value of an object's key, or the object where there is none.
+func at(v hujson.Value, key string) hujson.Value {
+	if o, ok := v.Value.(*hujson.Object); ok {
+		for _, m := range o.Members {
+			if nameOf(m) == key {
+				return m.Value
+			}
+		}
 	}
+	return v
+}
+
+// checkURL checks an address that is not empty.
+func (r *reader) checkURL(v hujson.Value, path, s string) {
 	u, err := url.Parse(s)
 	switch {
 	case err != nil:
@@ -190,21 +220,34 @@ func (r *reader) httpURL(v hujson.Value, path string) string {
 	case u.User != nil:
 		r.problem(v, path, `write "headers": {"Authorization": "…"}`, "the URL holds a name or password, which would show in logs")
 	}
-	return s
 }
 
-func (r *reader) headers(v hujson.Value, path string) map[string]string {
+// variables reads environment variables.
+func (r *reader) variables(v hujson.Value, path string) map[string]string {
 	m := r.texts(v, path)
-	for name, value := range m {
-		if !httpguts.ValidHeaderFieldName(name) {
-			r.problem(v, join(path, name), "names are letters, digits and hyphens", "this is no name of a header")
-		} else if !httpguts.ValidHeaderFieldValue(value) {
-			r.problem(v, join(path, name), "take line breaks and control characters out", "the value cannot be sent as a header")
+	for _, name := range slices.Sorted(maps.Keys(m)) {
+		if name == "" || strings.ContainsAny(name, "=\x00") || strings.Contains(m[name], "\x00") {
+			r.problem(at(v, name), join(path, name), "names are not empty and have no =; neither has a NUL character", "this cannot be an environment variable")
 		}
 	}
+	return m
+}
+
+// headers reads header fields, their names in canonical form.
+func (r *reader) headers(v hujson.Value, path string) map[string]string {
+	m := r.texts(v, path)
 	canonical := make(map[string]string, len(m))
-	for name, value := range m {
-		canonical[http.CanonicalHeaderKey(name)] = value
+	for _, name := range slices.Sorted(maps.Keys(m)) {
+		key := http.CanonicalHeaderKey(name)
+		if _, twice := canonical[key]; twice {
+			r.problem(at(v, name), join(path, name), "keep one spelling", "the header %s appears twice", key)
+		}
+		canonical[key] = m[name]
+		if !httpguts.ValidHeaderFieldName(name) {
+			r.problem(at(v, name), join(path, name), "names are letters, digits and hyphens", "this is no name of a header")
+		} else if !httpguts.ValidHeaderFieldValue(m[name]) {
+			r.problem(at(v, name), join(path, name), "take line breaks and control characters out", "the value cannot be sent as a header")
+		}
 	}
 	return canonical
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"regexp"
 	"strings"
 	"time"
@@ -76,6 +77,16 @@ func (r *reader) text(v hujson.Value, path string) string {
 	return r.expand(v, path, l.String())
 }
 
+// filled reads a string that must not be empty.
+func (r *reader) filled(v hujson.Value, path, hint string) string {
+	before := len(r.problems)
+	s := r.text(v, path)
+	if s == "" && len(r.problems) == before {
+		r.problem(v, path, hint, "this is empty")
+	}
+	return s
+}
+
 // reference is ${VAR}, ${VAR:-default}, ${file:/path}, or $${ for a plain ${.
 var reference = regexp.MustCompile(`\$\$\{|\$\{[^{}]*\}`)
 
@@ -87,7 +98,7 @@ func (r *reader) expand(v hujson.Value, path, s string) string {
 		}
 		name := ref[2 : len(ref)-1]
 		if file, ok := strings.CutPrefix(name, "file:"); ok {
-			data, err := readFile(file)
+			data, err := r.read(file)
 			if err != nil {
 				r.problem(v, path, "it must be readable by mcpo", "the file of %s cannot be read: %v", ref, reasonOnly(err))
 			}
@@ -160,7 +171,9 @@ func (r *reader) duration(v hujson.Value, path string) time.Duration {
 	var err error
 	switch {
 	case ok && l.Kind() == '0':
-		d = time.Duration(l.Float() * float64(time.Second))
+		if seconds := l.Float(); seconds < math.MaxInt64/float64(time.Second) {
+			d = time.Duration(seconds * float64(time.Second))
+		}
 	case ok && l.Kind() == '"':
 		d, err = time.ParseDuration(r.expand(v, path, l.String()))
 	default:
@@ -168,14 +181,37 @@ func (r *reader) duration(v hujson.Value, path string) time.Duration {
 	}
 	if err != nil || d <= 0 {
 		r.problem(v, path, `write seconds, or text such as "90s" or "5m"`, "this must be a time longer than zero")
+		return 0
 	}
 	return d
 }
 
-// raw keeps a value as standard JSON.
-func raw(v hujson.Value) json.RawMessage {
+// block keeps a value as standard JSON, with the references in its strings
+// expanded; nil stands for null.
+func (r *reader) block(v hujson.Value, path string) json.RawMessage {
+	if l, ok := v.Value.(hujson.Literal); ok && l.Kind() == 'n' {
+		return nil
+	}
 	v = v.Clone()
-	v.Standardize()
+	r.expandAll(&v, path)
 	v.Minimize()
 	return v.Pack()
+}
+
+func (r *reader) expandAll(v *hujson.Value, path string) {
+	switch value := v.Value.(type) {
+	case *hujson.Object:
+		for i := range value.Members {
+			m := &value.Members[i]
+			r.expandAll(&m.Value, join(path, nameOf(*m)))
+		}
+	case *hujson.Array:
+		for i := range value.Elements {
+			r.expandAll(&value.Elements[i], fmt.Sprintf("%s[%d]", path, i))
+		}
+	case hujson.Literal:
+		if value.Kind() == '"' {
+			v.Value = hujson.String(r.expand(*v, path, value.String()))
+		}
+	}
 }

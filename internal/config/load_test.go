@@ -1,0 +1,173 @@
+package config
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var update = flag.Bool("update", false, "write the .want files anew")
+
+func testEnv(name string) (string, bool) {
+	value, ok := map[string]string{"TOKEN": "t0ken", "EMPTY": ""}[name]
+	return value, ok
+}
+
+// testRead has one file, and no other.
+func testRead(path string) ([]byte, error) {
+	if path == "/run/secrets/key" {
+		return []byte("from-file\n"), nil
+	}
+	return nil, &fs.PathError{Op: "open", Path: path, Err: fs.ErrNotExist}
+}
+
+// TestLoad reads each testdata/*.json and compares with the .want beside it.
+func TestLoad(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.json")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no test data: %v", err)
+	}
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			data, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			cfg, err := parse(filepath.Base(file), data, testEnv, testRead)
+			golden(t, strings.TrimSuffix(file, ".json")+".want", describe(t, cfg, err))
+		})
+	}
+}
+
+func describe(t *testing.T, cfg *Config, err error) string {
+	t.Helper()
+	if err != nil {
+		var problems Problems
+		if !errors.As(err, &problems) {
+			t.Fatalf("the error is a %T, want Problems", err)
+		}
+		return problems.Error() + "\n"
+	}
+	var b strings.Builder
+	for _, w := range cfg.Warnings {
+		fmt.Fprintf(&b, "warning: %s\n", w.Error())
+	}
+	shown := *cfg
+	shown.Warnings = nil
+	text, err := json.MarshalIndent(shown, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b.String() + string(text) + "\n"
+}
+
+func golden(t *testing.T, path, got string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", path, diff)
+	}
+}
+
+func TestRefusesShortFiles(t *testing.T) {
+	for data, want := range map[string]string{
+		"":                                "f: the file is empty",
+		" \n":                             "f: the file is empty",
+		"\uFEFF":                          "f: the file is empty",
+		"[]":                              "f:1: this must be an object, not a list",
+		"null":                            "f:1: this must be an object, not null",
+		"{}":                              "f:1: mcpServers: there is no mcpServers",
+		"{not json":                       "f:1: this is no valid JSON",
+		"{\n\"mcpServers\":{}}":           "f:2: mcpServers: there are no servers",
+		`{"mcpServers":[]}`:               "f:1: mcpServers: this must be an object, not a list",
+		`{"mcpServers":{"a":1}}`:          "f:1: mcpServers.a: this must be an object, not a number",
+		strings.Repeat(`{"a":`, 1_000_00): "f: the file nests too deeply",
+	} {
+		_, err := parse("f", []byte(data), testEnv, testRead)
+		if err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("parse(%.20q) = %v, want %q", data, err, want)
+		}
+	}
+}
+
+func TestRefusesReservedNames(t *testing.T) {
+	for _, name := range reserved {
+		_, err := parse("f", fmt.Appendf(nil, `{"mcpServers":{%q:{"command":"x"}}}`, name), testEnv, testRead)
+		if want := fmt.Sprintf("the name %q is a path of mcpo's own", name); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("a server named %q gives %v, want %q", name, err, want)
+		}
+	}
+}
+
+func TestLoadFindsNoFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "none.json")
+	_, err := Load(path, testEnv)
+	var problems Problems
+	if !errors.As(err, &problems) || len(problems) != 1 || problems[0].File != path || problems[0].Hint == "" {
+		t.Errorf("Load = %#v, want one problem with a hint", err)
+	}
+}
+
+func TestParseTransport(t *testing.T) {
+	for spelled, want := range map[string]Transport{
+		"stdio": Stdio, "sse": SSE, "streamable-http": StreamableHTTP, "streamable_http": StreamableHTTP,
+		"streamablehttp": StreamableHTTP, "streamableHttp": StreamableHTTP, "http": StreamableHTTP,
+	} {
+		if got, ok := ParseTransport(spelled); !ok || got != want {
+			t.Errorf("ParseTransport(%q) = %q, %v; want %q", spelled, got, ok, want)
+		}
+	}
+	for _, unknown := range []string{"", "auto", "websocket"} {
+		if got, ok := ParseTransport(unknown); ok {
+			t.Errorf("ParseTransport(%q) = %q, want none", unknown, got)
+		}
+	}
+}
+
+func FuzzLoad(f *testing.F) {
+	for _, seed := range []string{
+		"", "null", "[]", "{}", "\uFEFF{ // c\n\"mcpServers\": {\"a\": {\"command\": \"x\",},},}",
+		`{"mcpServers":{"a":{"url":"http://${TOKEN}:1/","headers":{"X":"${file:/run/secrets/key}"},"timeout":1e300}}}`,
+		`{"mcpServers":{"a":{"command":"$${x}${EMPTY:-d}","oauth":{"a":["${NONE}"]},"client_header_forwarding":{"enabled":1}}}}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		cfg, err := parse("f", data, testEnv, testRead)
+		if err != nil {
+			for _, p := range err.(Problems) {
+				if p.Message == "" || p.Line < 0 || p.Line > 1+strings.Count(string(data), "\n") {
+					t.Errorf("a problem without message or at no line: %+v", p)
+				}
+			}
+			return
+		}
+		for _, s := range cfg.Servers {
+			if s.Name == "" || s.Timeout < 0 || (s.Transport == Stdio) == (s.Command == "") || (s.Transport == Stdio) != (s.URL == "") {
+				t.Errorf("a server that cannot be: %+v", s)
+			}
+			if s.OAuth != nil && !json.Valid(s.OAuth) {
+				t.Errorf("the oauth block is no JSON: %s", s.OAuth)
+			}
+			if !s.Equal(s) {
+				t.Errorf("not equal to itself: %+v", s)
+			}
+		}
+	})
+}
