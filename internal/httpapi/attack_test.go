@@ -217,6 +217,19 @@ func TestLog(t *testing.T) {
 	}
 }
 
+// TestDebugLog: at debug there may be much in the log, but no key.
+func TestDebugLog(t *testing.T) {
+	a := serve(t, setup{debug: true, Options: Options{Key: testKey}, servers: []config.Server{real(t, "s")}})
+	a.do("POST", "/s/echo", `{"message":"x"}`, "Authorization: Bearer "+testKey).want(t, "echo", 200, "x")
+	a.do("POST", "/s/echo", `{"message":"x"}`, "Authorization: "+basic).want(t, "echo", 200, "x")
+	a.do("POST", "/s/echo", `{}`, "Authorization: Bearer wrong-key").want(t, "echo", 403, "")
+	for _, never := range []string{testKey, "wrong-key", strings.TrimPrefix(basic, "Basic ")} {
+		if text := a.log.String(); strings.Contains(text, never) {
+			t.Errorf("the log holds %q:\n%s", never, text)
+		}
+	}
+}
+
 // TestHostilePages: names and descriptions are text on pages, and pages say
 // what they may load.
 func TestHostilePages(t *testing.T) {

@@ -23,8 +23,9 @@ type Refusal struct {
 	Status int
 	// Detail is the sentence for the caller.
 	Detail string
-	// Challenge is the value of WWW-Authenticate (RFC 9110 §11.6.1), or "".
-	Challenge string
+	// Challenges are the values of WWW-Authenticate (RFC 9110 §11.6.1), one
+	// line each: browsers take a line with two for one that they do not know.
+	Challenges []string
 }
 
 // NewKeyAuth makes the check. An empty key means that none is asked for.
@@ -71,11 +72,11 @@ func (a *KeyAuth) checkBasic(credentials string) *Refusal {
 }
 
 func (a *KeyAuth) missing(detail string) *Refusal {
-	challenge := "Bearer"
-	if a.strict {
-		challenge = "Bearer, Basic" // a browser asks for the key on the documentation's pages
+	challenges := []string{"Bearer"}
+	if a.strict { // a browser asks for the key on the documentation's pages
+		challenges = append(challenges, `Basic realm="mcpo"`)
 	}
-	return &Refusal{Status: http.StatusUnauthorized, Detail: detail, Challenge: challenge}
+	return &Refusal{Status: http.StatusUnauthorized, Detail: detail, Challenges: challenges}
 }
 
 // matches compares hashes, so that not even the key's length shows in the time.

@@ -29,7 +29,7 @@ func TestKey(t *testing.T) {
 		a := serve(t, setup{Options: Options{Key: testKey, StrictAuth: strict}, servers: []config.Server{real(t, "s")}})
 		challenge := "Bearer"
 		if strict {
-			challenge = "Bearer, Basic"
+			challenge = `Bearer, Basic realm="mcpo"`
 		}
 		none := answers{401, missing, challenge}
 		ok := answers{200, `"x"`, ""}
@@ -60,7 +60,7 @@ func TestKey(t *testing.T) {
 			{"cookie", []string{"Cookie: Authorization=Bearer top-secret"}, none},
 		} {
 			r := a.do("POST", "/s/echo?api_key=top-secret", `{"message":"x"}`, c.headers...)
-			if got := (answers{r.status, r.body, r.header.Get("WWW-Authenticate")}); got != c.want {
+			if got := (answers{r.status, r.body, strings.Join(r.header.Values("WWW-Authenticate"), ", ")}); got != c.want {
 				t.Errorf("strict %v, %s = %+v, want %+v", strict, c.name, got, c.want)
 			}
 		}

@@ -116,6 +116,7 @@ func (b *browser) clean(t *testing.T, origin string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, r := range b.requests {
+		r = strings.Replace(r, "me:"+testKey+"@", "", 1) // what a person typed
 		if !strings.HasPrefix(r, origin+"/") && !strings.HasPrefix(r, "data:") {
 			t.Errorf("a request went to %s", r)
 		}
@@ -229,5 +230,23 @@ func TestIndexInBrowser(t *testing.T) {
 		b.shot(t, "index-"+look.name)
 	}
 	b.do(t, chromedp.Click(chromedp.CSS(`a[href="/time/docs"]`)), chromedp.WaitVisible(chromedp.CSS("[id$=tool_echo_post]")))
+	b.clean(t, a.url)
+}
+
+// TestStrictInBrowser: with --strict-auth a browser asks for a name and the
+// key, and then the page and its calls work. The address stands for what a
+// person would type.
+func TestStrictInBrowser(t *testing.T) {
+	a := serve(t, setup{Options: Options{Key: testKey, StrictAuth: true}, servers: []config.Server{real(t, "time")}})
+	b := openBrowser(t)
+	withKey := strings.Replace(a.url, "http://", "http://me:"+testKey+"@", 1)
+	b.do(t, chromedp.Navigate(withKey+"/"), chromedp.WaitVisible(chromedp.CSS("h1")),
+		chromedp.Navigate(a.url+"/time/docs"), chromedp.WaitVisible(chromedp.CSS("[id$=tool_whoami_post]")),
+		chromedp.Click(chromedp.CSS("[id$=tool_types_post] .opblock-summary-control")),
+		chromedp.Click(chromedp.CSS("[id$=tool_types_post] .execute")),
+		chromedp.WaitVisible(chromedp.CSS("[id$=tool_types_post] .live-responses-table")))
+	if answer := ask(t, b, chromedp.Text(chromedp.CSS("[id$=tool_types_post] .live-responses-table"))); !strings.Contains(answer, "a note") {
+		t.Errorf("the page shows %q", answer)
+	}
 	b.clean(t, a.url)
 }

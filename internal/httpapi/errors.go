@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"math"
 	"net/http"
 	"os/exec"
@@ -26,8 +27,8 @@ type answer struct {
 	status     int
 	detail     any // the value of the body's "detail" member
 	retryAfter time.Duration
-	header     [2]string // one more header, or empty
-	err        error     // the cause, for the log
+	header     http.Header // more headers, or nil
+	err        error       // the cause, for the log
 }
 
 // message is the usual detail: a sentence that a model or a person can act on.
@@ -159,9 +160,7 @@ func (a *answer) write(w http.ResponseWriter) {
 	if a.retryAfter > 0 {
 		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(a.retryAfter.Seconds()))))
 	}
-	if a.header[0] != "" {
-		h.Set(a.header[0], a.header[1])
-	}
+	maps.Copy(h, a.header)
 	writeJSON(w, a.status, body)
 }
 

@@ -90,7 +90,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if !to.kind.allows(r.Method) {
 		a := say(http.StatusMethodNotAllowed, "This path takes %s, not %s.", to.kind.allowed(), r.Method)
-		a.header = [2]string{"Allow", to.kind.allowed()}
+		a.header = http.Header{"Allow": {to.kind.allowed()}}
 		a.write(w)
 		return
 	}
@@ -121,11 +121,7 @@ func (h *Handler) hasTool(to route) bool {
 }
 
 func refuse(r *Refusal) *answer {
-	a := &answer{status: r.Status, detail: r.Detail}
-	if r.Challenge != "" {
-		a.header = [2]string{"WWW-Authenticate", r.Challenge}
-	}
-	return a
+	return &answer{status: r.Status, detail: r.Detail, header: http.Header{"Www-Authenticate": r.Challenges}}
 }
 
 // who turns the request into its caller, or an answer that refuses it. Without

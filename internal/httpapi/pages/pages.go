@@ -60,7 +60,7 @@ type Docs struct {
 // WriteIndex answers with the list of servers. It works without scripts.
 func WriteIndex(w http.ResponseWriter, p Index) {
 	p.Nonce = rand.Text()
-	render(w, indexPage, p, "default-src 'none'; style-src 'nonce-"+p.Nonce+"'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
+	render(w, indexPage, p, "default-src 'none'; style-src 'nonce-"+p.Nonce+"'; img-src data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
 }
 
 // WriteDocs answers with a page on which a document can be read and its
