@@ -9,7 +9,7 @@ import (
 
 // loadFigures draws the figures that have a bar from the samples.
 func (b *bench) loadFigures() {
-	if b.peers.python {
+	if b.samples[key("everything, stdio", "300 B", 16)][python] != nil {
 		b.cpuFigure()
 	}
 	for _, server := range []string{"Go, stdio", "Go, HTTP"} {

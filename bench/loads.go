@@ -102,36 +102,54 @@ func (b *bench) before(s server) error {
 }
 
 // interleave runs A B C A B C …, so that what else happens on the machine
-// meets all of them alike.
+// meets all of them alike. A proxy that cannot carry a load is left out of it,
+// and the table says why.
 func (b *bench) interleave(c combination, running map[string]*process) error {
-	l := load{path: c.size.path, body: c.size.body, connections: c.connections, duration: b.duration}
-	got := map[string][]sample{}
+	l := load{path: c.size.path, body: c.size.body, connections: c.connections, duration: b.duration / 4}
+	got, failed := map[string][]sample{}, map[string]error{}
 	for round := range b.rounds + 1 {
 		for _, name := range c.proxies {
-			if round == 0 { // warms up
-				l.duration = b.duration / 4
-			} else {
-				l.duration = b.duration
+			if failed[name] != nil {
+				continue
 			}
 			s, err := running[name].measure(l)
 			if err != nil {
-				return fmt.Errorf("%s, %s, %d connections: %w", name, c.size.name, c.connections, err)
+				failed[name] = err
 			}
 			if round > 0 {
 				got[name] = append(got[name], s)
 			}
 		}
+		l.duration = b.duration // the first round only warmed up
+	}
+	for _, name := range c.proxies {
+		if failed[name] != nil {
+			delete(got, name)
+		}
+		b.report.Lines = append(b.report.Lines, lineOf(c, name, got[name], failed[name]))
 	}
 	b.samples[key(c.server.name, c.size.name, c.connections)] = got
-	for _, name := range c.proxies {
-		b.report.Lines = append(b.report.Lines, line{c.server.name, c.size.name, c.connections, name,
-			median(got[name], sample.perSecond),
-			micros(median(got[name], func(s sample) time.Duration { return s.p50 })),
-			micros(median(got[name], func(s sample) time.Duration { return s.p99 })),
-			micros(median(got[name], sample.cpuPerCall))})
-	}
 	b.progress("%s, %s, %d connections", c.server.name, c.size.name, c.connections)
+	for _, name := range []string{ours, floor} { // all figures need these two
+		if failed[name] != nil {
+			return fmt.Errorf("%s, %s, %d connections: %w, see %s", name, c.size.name, c.connections, failed[name], running[name].log)
+		}
+	}
 	return nil
+}
+
+// lineOf sums up the samples of one proxy.
+func lineOf(c combination, proxy string, got []sample, failed error) line {
+	l := line{Server: c.server.name, Size: c.size.name, Connections: c.connections, Proxy: proxy}
+	if failed != nil {
+		l.Failed = failed.Error()
+		return l
+	}
+	l.PerSecond = median(got, sample.perSecond)
+	l.P50 = micros(median(got, func(s sample) time.Duration { return s.p50 }))
+	l.P99 = micros(median(got, func(s sample) time.Duration { return s.p99 }))
+	l.CPUPerCall = micros(median(got, sample.cpuPerCall))
+	return l
 }
 
 // number is what medians are taken of.

@@ -39,8 +39,9 @@ func main() {
 	quick := flag.Bool("quick", false, "measure only what has a bar, and shortly: about a minute")
 	asJSON := flag.Bool("json", false, "print JSON instead of Markdown")
 	withPeers := flag.Bool("peers", true, "measure the Python mcpo as well")
+	length := flag.Duration("sample", time.Second, "run each load for so long, five times over (with -quick: 400 ms, thrice)")
 	flag.Parse()
-	b := &bench{quick: *quick, rounds: 5, starts: 5, duration: 2 * time.Second, samples: map[string]map[string][]sample{}, began: time.Now()}
+	b := &bench{quick: *quick, rounds: 5, starts: 5, duration: *length, samples: map[string]map[string][]sample{}, began: time.Now()}
 	if *quick {
 		b.rounds, b.starts, b.duration = 3, 1, 400*time.Millisecond
 	}

@@ -33,6 +33,7 @@ type line struct {
 	P50         string  `json:"p50"`
 	P99         string  `json:"p99"`
 	CPUPerCall  string  `json:"cpu_per_call"`
+	Failed      string  `json:"failed,omitempty"` // why there is nothing to tell
 }
 
 // report is everything that one run of the benchmark found.
@@ -58,6 +59,10 @@ func (r *report) markdown(w io.Writer) {
 	fmt.Fprintln(w, "\n| server | message | connections | proxy | calls/s | p50 | p99 | CPU of the proxy per call |")
 	fmt.Fprintln(w, "|---|---|--:|---|--:|--:|--:|--:|")
 	for _, l := range r.Lines {
+		if l.Failed != "" {
+			fmt.Fprintf(w, "| %s | %s | %d | %s | failed: %s | | | |\n", l.Server, l.Size, l.Connections, l.Proxy, l.Failed)
+			continue
+		}
 		fmt.Fprintf(w, "| %s | %s | %d | %s | %.0f | %s | %s | %s |\n", l.Server, l.Size, l.Connections, l.Proxy, l.PerSecond, l.P50, l.P99, l.CPUPerCall)
 	}
 }
