@@ -104,7 +104,8 @@ func (a *app) onlyServerFailed(ctx context.Context) <-chan error {
 		select {
 		case <-ctx.Done():
 		case <-only.Tried():
-			if s := only.Status(shared); s.State == upstream.StateFailed {
+			// It may be trying again already; what tells is that it never had tools.
+			if s := only.Status(shared); only.Tools(shared) == nil && s.Err != nil {
 				failed <- &ExitError{Code: 1, Err: fmt.Errorf("the MCP server did not start: %w", s.Err)}
 			}
 		}

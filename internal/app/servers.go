@@ -24,7 +24,7 @@ var shared = caller.Shared()
 // that the command line names.
 func configuration(o Options) (*config.Config, error) {
 	if o.ConfigPath != "" {
-		cfg, err := config.Load(o.ConfigPath, os.LookupEnv)
+		cfg, err := config.Load(o.ConfigPath, o.lookup)
 		if err != nil {
 			return nil, err
 		}
@@ -41,6 +41,14 @@ func configuration(o Options) (*config.Config, error) {
 		s.URL, s.Headers = o.Command[0], o.Headers
 	}
 	return &config.Config{Servers: []config.Server{s}}, nil
+}
+
+// lookup finds a variable for ${VAR}: those of --env and --env-path come first.
+func (o Options) lookup(name string) (string, bool) {
+	if value, ok := o.Env[name]; ok {
+		return value, true
+	}
+	return os.LookupEnv(name)
 }
 
 // upstreamOptions are what all servers share.

@@ -126,24 +126,25 @@ func (c *connection) run() {
 	defer close(c.ended)
 	defer c.closing.Wait()
 	wait := firstBackoff
-	for c.ctx.Err() == nil {
+	for {
 		born := time.Now()
 		session, err := c.open()
-		c.firstTime.Do(func() { close(c.tried) })
-		state := StateFailed
+		if err != nil {
+			c.set(StateFailed, err)
+		}
+		c.firstTime.Do(func() { close(c.tried) }) // after the state, which who waited reads next
 		if err == nil {
-			state = StateStarting // calls wait for a lost connection to come back
 			err = c.keep(session)
 			c.session.CompareAndSwap(session, nil)
 			c.discard(session)
+			c.set(StateStarting, err) // calls wait for a lost connection to come back
+			if time.Since(born) > steady {
+				wait = 0
+			}
 		}
 		if c.ctx.Err() != nil {
 			return
 		}
-		if state == StateStarting && time.Since(born) > steady {
-			wait = 0
-		}
-		c.set(state, err)
 		c.log.Warn("server is not available; mcpo tries again", "error", err, "in", wait.String())
 		if wait > 0 {
 			c.pause(wait)
