@@ -2,11 +2,13 @@ package app
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/modelcontextprotocol/go-sdk/mcp"
 	"go.uber.org/goleak"
 
 	"mcpo/internal/mcptest"
@@ -230,27 +233,54 @@ func TestReloadSymlinkSwap(t *testing.T) {
 func TestCallsInFlightFinish(t *testing.T) {
 	for _, end := range []string{"reload", "shutdown"} {
 		t.Run(end, func(t *testing.T) {
-			path := configFile(t, filepath.Join(t.TempDir(), "config.json"), map[string][]string{"a": nil, "b": nil})
+			arrived, release := make(chan struct{}), make(chan struct{})
+			url := waitingServer(t, arrived, release)
+			path := filepath.Join(t.TempDir(), "config.json")
+			write(t, path, fmt.Sprintf(`{"mcpServers":{"a":{"type":"http","url":%q}}}`, url))
 			m := run(t, Options{ConfigPath: path})
-			m.await(200, "POST", "/a/echo", `{"message":"x"}`)
 			done := make(chan string, 1)
 			go func() {
-				status, body := m.get("POST", "/a/slow", `{"ms":500}`)
+				status, body := m.get("POST", "/a/wait", `{}`)
 				done <- fmt.Sprint(status, " ", body)
 			}()
-			m.await(200, "POST", "/a/echo", `{"message":"the slow call was sent before"}`)
+			<-arrived
+			ended := make(chan error, 1)
 			if end == "reload" {
 				configFile(t, path, map[string][]string{"b": nil})
 				m.reload <- struct{}{}
-				m.await(404, "POST", "/a/echo", `{}`)
-			} else if err := m.stop(); err != nil {
-				t.Errorf("Run = %v", err)
+				m.await(404, "POST", "/a/wait", `{}`)
+				ended <- nil
+			} else {
+				go func() { ended <- m.stop() }()
 			}
-			if got := <-done; !strings.HasPrefix(got, "200 ") {
+			close(release)
+			if got := <-done; got != `200 "waited"` {
 				t.Errorf("the call in flight: %s", got)
+			}
+			if err := <-ended; err != nil {
+				t.Errorf("Run = %v", err)
 			}
 		})
 	}
+}
+
+// waitingServer is an MCP server whose one tool says when it was called and
+// answers when it is released.
+func waitingServer(t *testing.T, arrived chan<- struct{}, release <-chan struct{}) (url string) {
+	s := mcp.NewServer(&mcp.Implementation{Name: "waiting", Version: "1"}, nil)
+	s.AddTool(&mcp.Tool{Name: "wait", InputSchema: json.RawMessage(`{"type":"object"}`)},
+		func(ctx context.Context, _ *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+			arrived <- struct{}{}
+			select {
+			case <-release:
+				return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: "waited"}}}, nil
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			}
+		})
+	server := httptest.NewServer(mcptest.Handler(s, mcptest.Options{}))
+	t.Cleanup(server.Close)
+	return server.URL
 }
 
 // TestListensAtOnce: a server that never answers delays nobody.
