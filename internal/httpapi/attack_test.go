@@ -19,7 +19,7 @@ import (
 // TestSlowBody: a body that does not come holds a connection for so long and
 // no longer, with and without a key, read or not (threats 30).
 func TestSlowBody(t *testing.T) {
-	a := serve(t, setup{Options: Options{Key: testKey, BodyTime: 50 * time.Millisecond}, servers: []config.Server{real(t, "s")}})
+	a := serve(t, setup{Options: Options{Key: testKey, BodyTime: 50 * time.Millisecond, Loopback: true}, servers: []config.Server{real(t, "s")}})
 	for _, c := range []struct {
 		name, head string
 		status     int
@@ -28,12 +28,17 @@ func TestSlowBody(t *testing.T) {
 		{"big", "POST /s/echo HTTP/1.1\r\nAuthorization: Bearer top-secret\r\nContent-Length: 2000000", 408},
 		{"chunked", "POST /s/echo HTTP/1.1\r\nAuthorization: Bearer top-secret\r\nTransfer-Encoding: chunked", 408},
 		{"no key", "POST /s/echo HTTP/1.1\r\nContent-Length: 20", 401},
+		{"another host", "POST /s/echo HTTP/1.1\r\nX: Y\r\nContent-Length: 20\r\nHost: evil.example", 403},
+		{"preflight", "OPTIONS / HTTP/1.1\r\nOrigin: http://a\r\nAccess-Control-Request-Method: POST\r\nContent-Length: 20", 200},
 		{"nothing there", "POST /nope HTTP/1.1\r\nContent-Length: 20", 404},
 		{"a page", "GET /s/openapi.json HTTP/1.1\r\nContent-Length: 20", 200},
 		{"larger than allowed", "POST /s/echo HTTP/1.1\r\nAuthorization: Bearer top-secret\r\nContent-Length: 99999999", 413},
 	} {
 		conn := dial(t, a)
-		if _, err := fmt.Fprintf(conn, "%s\r\nHost: localhost\r\n\r\n{", c.head); err != nil {
+		if !strings.Contains(c.head, "Host: ") {
+			c.head += "\r\nHost: localhost"
+		}
+		if _, err := fmt.Fprintf(conn, "%s\r\n\r\n{", c.head); err != nil {
 			t.Fatal(err)
 		}
 		in := bufio.NewReader(conn)

@@ -5,6 +5,8 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"net/http"
+	"net/url"
+	"slices"
 	"strings"
 
 	"mcpo/internal/config"
@@ -15,6 +17,7 @@ type KeyAuth struct {
 	hash   [sha256.Size]byte
 	open   bool // no key is configured
 	strict bool
+	cors   *CORS
 }
 
 // Refusal is why a request may not pass.
@@ -28,9 +31,10 @@ type Refusal struct {
 	Challenges []string
 }
 
-// NewKeyAuth makes the check. An empty key means that none is asked for.
-func NewKeyAuth(key config.Secret, strict bool) *KeyAuth {
-	return &KeyAuth{hash: sha256.Sum256([]byte(key.Reveal())), open: key == "", strict: strict}
+// NewKeyAuth makes the check. An empty key means that none is asked for. The
+// origins that cors names may use Basic.
+func NewKeyAuth(key config.Secret, strict bool, cors *CORS) *KeyAuth {
+	return &KeyAuth{hash: sha256.Sum256([]byte(key.Reveal())), open: key == "", strict: strict, cors: cors}
 }
 
 // Check gives nil for a request that carries the key, as a Bearer token (RFC
@@ -54,12 +58,12 @@ func (a *KeyAuth) Check(r *http.Request) *Refusal {
 		}
 		return nil
 	case strings.EqualFold(scheme, "Basic"):
-		return a.checkBasic(credentials)
+		return a.checkBasic(r.Header, r.Host, credentials)
 	}
 	return a.missing("Missing or invalid Authorization header")
 }
 
-func (a *KeyAuth) checkBasic(credentials string) *Refusal {
+func (a *KeyAuth) checkBasic(h http.Header, host, credentials string) *Refusal {
 	raw, err := base64.StdEncoding.DecodeString(credentials)
 	_, password, ok := strings.Cut(string(raw), ":")
 	if err != nil || !ok {
@@ -68,7 +72,26 @@ func (a *KeyAuth) checkBasic(credentials string) *Refusal {
 	if !a.matches(password) {
 		return &Refusal{Status: http.StatusForbidden, Detail: "Invalid credentials"}
 	}
+	if !a.mayUseBasic(h, host) {
+		return &Refusal{Status: http.StatusForbidden, Detail: "Basic is for mcpo's own pages; pages from elsewhere send the key as a Bearer token"}
+	}
 	return nil
+}
+
+// mayUseBasic guards against forged requests: a browser that was once told the
+// key sends it along with whatever any page makes it send here. It says so
+// itself with an Origin that is not ours. Requests without one are no page's,
+// or change nothing and cannot be read.
+func (a *KeyAuth) mayUseBasic(h http.Header, host string) bool {
+	origin := h.Get("Origin")
+	if origin == "" || slices.Contains(a.cors.origins, origin) {
+		return true
+	}
+	if site := h.Get("Sec-Fetch-Site"); site != "" {
+		return site == "same-origin"
+	}
+	u, err := url.Parse(origin)
+	return err == nil && strings.EqualFold(u.Host, host)
 }
 
 func (a *KeyAuth) missing(detail string) *Refusal {

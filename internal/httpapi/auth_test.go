@@ -100,6 +100,33 @@ func TestStrict(t *testing.T) {
 	}
 }
 
+// TestBasicFromElsewhere: a browser that was told the key does not lend it to
+// every page (threats 29).
+func TestBasicFromElsewhere(t *testing.T) {
+	a := serve(t, setup{Options: Options{Key: testKey, StrictAuth: true, CORSOrigins: []string{"*", page}}, servers: []config.Server{real(t, "s")}})
+	for _, c := range []struct {
+		name    string
+		headers []string
+		status  int
+	}{
+		{"no page", nil, 200},
+		{"own page", []string{"Origin: " + a.url, "Sec-Fetch-Site: same-origin"}, 200},
+		{"own page behind a proxy", []string{"Origin: https://tools.example", "Sec-Fetch-Site: same-origin"}, 200},
+		{"own page in an old browser", []string{"Origin: " + a.url}, 200},
+		{"a page that is named", []string{"Origin: " + page, "Sec-Fetch-Site: cross-site"}, 200},
+		{"another page", []string{"Origin: https://evil.example", "Sec-Fetch-Site: cross-site"}, 403},
+		{"another page in an old browser", []string{"Origin: https://evil.example"}, 403},
+		{"a sister site", []string{"Origin: http://other.localhost", "Sec-Fetch-Site: same-site"}, 403},
+		{"a frame without origin", []string{"Origin: null"}, 403},
+		{"another page, with a cookie", []string{"Origin: https://evil.example", "Cookie: a=b"}, 403},
+	} {
+		a.do("POST", "/s/echo", `{"message":"x"}`, append(c.headers, "Authorization: "+basic, "Content-Type: text/plain")...).want(t, c.name, c.status, "")
+		a.do("POST", "/s/echo", `{"message":"x"}`, append(c.headers, "Authorization: Bearer "+testKey)...).want(t, "Bearer, "+c.name, 200, "")
+		a.do("GET", "/s/openapi.json", "", append(c.headers, "Authorization: "+basic)...).want(t, "document, "+c.name, c.status, "")
+	}
+	a.do("GET", "/s/docs", "", "Authorization: "+basic, "Sec-Fetch-Site: cross-site").want(t, "a link from elsewhere", 200, "")
+}
+
 // TestNoKey: an empty key is none, with --strict-auth too.
 func TestNoKey(t *testing.T) {
 	a := serve(t, setup{Options: Options{StrictAuth: true}, servers: []config.Server{real(t, "s")}})

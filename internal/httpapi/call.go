@@ -85,9 +85,14 @@ func (h *Handler) operation(ctx context.Context, m *mount, who caller.ID, tool s
 // expectBody begins a request with a body: it has to arrive in time, and until
 // it was read the answer ends the connection, so that nobody is kept waiting
 // for the rest of a body that nobody reads.
-func (h *Handler) expectBody(w http.ResponseWriter) {
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(h.opts.BodyTime)) // every connection has deadlines
-	w.Header()["Connection"] = closeConnection
+func (h *Handler) expectBody(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength != 0 {
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(h.opts.BodyTime)) // every connection has deadlines
+			w.Header()["Connection"] = closeConnection
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // bodyRead undoes expectBody.

@@ -52,12 +52,12 @@ func New(o Options) (*Handler, http.Handler) {
 	if o.BodyTime <= 0 {
 		o.BodyTime = 30 * time.Second
 	}
-	h := &Handler{opts: o, key: NewKeyAuth(o.Key, o.StrictAuth),
+	cors := NewCORS(o.CORSOrigins)
+	h := &Handler{opts: o, key: NewKeyAuth(o.Key, o.StrictAuth, cors),
 		root: normalise(o.RootPath), prefix: normalise(o.PathPrefix), ids: newRequestIDs(), assets: pages.Assets()}
 	h.current.Store(NewGeneration(nil, false))
-	cors := NewCORS(o.CORSOrigins)
 	open := o.Loopback && o.Key == ""
-	return h, GuardHost(o.Loopback, o.PublicURL, GuardOrigin(open, o.PublicURL, cors, cors.Wrap(h)))
+	return h, h.expectBody(GuardHost(o.Loopback, o.PublicURL, GuardOrigin(open, o.PublicURL, cors, cors.Wrap(h))))
 }
 
 // Publish makes a generation the one that serves and returns the one before.
@@ -73,9 +73,6 @@ func normalise(p string) string {
 
 // ServeHTTP implements http.Handler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.ContentLength != 0 {
-		h.expectBody(w)
-	}
 	g := h.current.Load()
 	to, ok := h.route(g, r)
 	if h.opts.StrictAuth && to.kind != kindHealth && r.Method != http.MethodOptions {
