@@ -1,6 +1,9 @@
 package openapi
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // What a keyword's value has to be. A value of another kind would make the
 // document invalid and is left out.
@@ -13,10 +16,12 @@ const (
 	schemaMap
 	aString
 	aNumber
+	aPositive
 	aCount // an integer that is not negative
 	aBool
 	aList
 	stringList
+	stringLists
 	dropped // has done its work, or means nothing to a client
 	typeName
 	itemsValue
@@ -28,10 +33,10 @@ var keywords = map[string]int{
 	"type": typeName, "items": itemsValue, "prefixItems": schemaList, "properties": schemaMap, "patternProperties": schemaMap,
 	"additionalProperties": schemaOrBool, "unevaluatedProperties": schemaOrBool, "unevaluatedItems": schemaOrBool,
 	"allOf": schemaList, "anyOf": schemaList, "oneOf": schemaList, "not": aTest, "if": aTest, "then": aTest, "else": aTest,
-	"contains": aTest, "propertyNames": aTest, "dependentSchemas": schemaMap, "dependentRequired": anyValue,
+	"contains": aTest, "propertyNames": aTest, "dependentSchemas": schemaMap, "dependentRequired": stringLists,
 	"enum": aList, "const": anyValue, "default": anyValue, "examples": aList, "required": stringList,
 	"title": aString, "description": aString, "format": aString, "pattern": aString, "contentEncoding": aString, "contentMediaType": aString,
-	"minimum": aNumber, "maximum": aNumber, "exclusiveMinimum": aNumber, "exclusiveMaximum": aNumber, "multipleOf": aNumber,
+	"minimum": aNumber, "maximum": aNumber, "exclusiveMinimum": aNumber, "exclusiveMaximum": aNumber, "multipleOf": aPositive,
 	"minLength": aCount, "maxLength": aCount, "minItems": aCount, "maxItems": aCount, "minProperties": aCount, "maxProperties": aCount,
 	"minContains": aCount, "maxContains": aCount, "uniqueItems": aBool, "deprecated": aBool, "readOnly": aBool, "writeOnly": aBool,
 	"$schema": dropped, "$id": dropped, "id": dropped, "$anchor": dropped, "$dynamicAnchor": dropped, "$dynamicRef": dropped, "$recursiveRef": dropped,
@@ -40,27 +45,32 @@ var keywords = map[string]int{
 	"discriminator": dropped, "xml": dropped, "externalDocs": dropped, "example": dropped,
 }
 
-// keyword converts one member of the schema s, or gives nil to leave it out.
-func (c *converter) keyword(s *node, name string, v *node) *node {
+// keyword converts one member of a schema, or gives nil to leave it out.
+func (c *converter) keyword(name string, v *node) *node {
 	kind, known := keywords[name]
-	if !known {
-		return v
-	}
-	if kind == aString && v.is('n') || kind == dropped {
+	switch {
+	case !known:
+		kind = anyValue
+	case kind == dropped, kind == aString && v.is('n'),
+		kind == itemsValue && v.is('['), // a tuple of older drafts; modernise moves it
+		kind == aNumber && (v.is('t') || v.is('f')) && strings.HasPrefix(name, "exclusive"): // modernise moves it, too
 		return nil
 	}
 	if out := c.value(kind, v); out != nil {
 		return out
 	}
-	c.warn("the value of %q is not what JSON Schema has there; it is left out", name)
+	c.warn("the value of %.100q is not what clients can read there; it is left out", name)
 	return nil
 }
 
 // value converts a keyword's value by its kind; nil when it does not fit.
 func (c *converter) value(kind int, v *node) *node {
 	switch kind {
-	case anyValue:
-		return v
+	case anyValue, aList:
+		if kind == aList && !v.is('[') || v.nests(maxNesting) || v.refers() {
+			return nil
+		}
+		return c.grow(v)
 	case aSchema:
 		return c.convert(v)
 	case aTest:
@@ -77,15 +87,42 @@ func (c *converter) value(kind int, v *node) *node {
 	case typeName:
 		return c.types(v)
 	case itemsValue:
-		if v.is('[') {
-			return nil // a tuple of older drafts; modernise moves it
-		}
 		return c.convert(v)
+	case stringList:
+		return c.strings(v)
+	case stringLists:
+		return c.dependencies(v)
 	}
 	if fits(kind, v) {
-		return v
+		return c.grow(v)
 	}
 	return nil
+}
+
+// grow counts a value that a reference brought in.
+func (c *converter) grow(v *node) *node {
+	if len(c.open) > 0 {
+		c.growth += v.length()
+	}
+	return v
+}
+
+// length is how many bytes a value takes, roughly.
+func (n *node) length() int {
+	sum := len(n.raw)
+	for _, m := range n.members {
+		sum += len(m.name) + 4 + m.value.length()
+	}
+	for _, v := range n.items {
+		sum += 1 + v.length()
+	}
+	return sum
+}
+
+// nests reports whether values stand within each other more than depth times.
+func (n *node) nests(depth int) bool {
+	return depth < 0 || slices.ContainsFunc(n.items, func(v *node) bool { return v.nests(depth - 1) }) ||
+		slices.ContainsFunc(n.members, func(m member) bool { return m.value.nests(depth - 1) })
 }
 
 func fits(kind int, v *node) bool {
@@ -98,12 +135,56 @@ func fits(kind int, v *node) bool {
 		return v.is('0') && !slices.ContainsFunc(v.raw, func(b byte) bool { return b < '0' || b > '9' })
 	case aBool:
 		return v.is('t') || v.is('f')
-	case aList:
-		return v.is('[')
-	case stringList:
-		return v.is('[') && !slices.ContainsFunc(v.items, func(e *node) bool { return !e.is('"') })
+	case aPositive:
+		return v.is('0') && v.raw[0] != '-' && strings.ContainsAny(numerator(v.raw), "123456789")
 	}
 	return false
+}
+
+// numerator is a number without its exponent.
+func numerator(raw []byte) string {
+	digits, _, _ := strings.Cut(strings.ToLower(string(raw)), "e")
+	return digits
+}
+
+// strings converts a list of names. One name alone stands for a list, and a
+// name that is there twice counts once.
+func (c *converter) strings(v *node) *node {
+	if v.is('"') {
+		return arrayNode(v)
+	}
+	if !v.is('[') {
+		return nil
+	}
+	out := arrayNode()
+	seen := make(map[string]bool)
+	for _, e := range v.items {
+		if name := e.str(); e.is('"') && !seen[name] {
+			seen[name] = true
+			out.items = append(out.items, e)
+		}
+	}
+	return c.grow(out)
+}
+
+func (c *converter) dependencies(v *node) *node {
+	if !v.is('{') {
+		return nil
+	}
+	out := objectNode()
+	for _, m := range v.members {
+		if list := c.strings(m.value); list != nil {
+			out.members = append(out.members, member{m.name, list})
+		}
+	}
+	return out
+}
+
+// refers reports whether an object in a value has a $ref: readers that resolve
+// references everywhere in a document would follow it.
+func (n *node) refers() bool {
+	return n.get("$ref") != nil || slices.ContainsFunc(n.items, (*node).refers) ||
+		slices.ContainsFunc(n.members, func(m member) bool { return m.value.refers() })
 }
 
 // test converts a schema that is not read for its type.
@@ -111,7 +192,12 @@ func (c *converter) test(v *node) *node {
 	if !v.is('{') || v.get("$ref") != nil {
 		return c.convert(v)
 	}
-	return c.convertBeside(v)
+	c.depth++
+	defer func() { c.depth-- }()
+	if c.size++; c.size > maxSchema || c.growth > maxGrowth || c.depth > maxNesting {
+		return c.convert(v) // which cuts it off
+	}
+	return c.members(v)
 }
 
 func (c *converter) list(v *node) *node {
@@ -131,7 +217,10 @@ func (c *converter) schemas(v *node) *node {
 	}
 	out := objectNode()
 	for _, m := range v.members {
-		out.set(m.name, c.convert(m.value))
+		out.members = append(out.members, member{m.name, c.convert(m.value)})
+		if len(c.open) > 0 {
+			c.growth += len(m.name)
+		}
 	}
 	return out
 }
@@ -203,76 +292,16 @@ func (c *converter) modernise(s, out *node) {
 
 // allowNull is OpenAPI 3.0's nullable in JSON Schema's words.
 func allowNull(out *node) {
-	switch t := out.get("type"); {
-	case t.is('"'):
-		out.set("type", textsNode(t.str(), "null"))
-	case out.get("anyOf").is('['):
-		out.get("anyOf").items = append(out.get("anyOf").items, objectNode(member{"type", textNode("null")}))
+	if types := schemaTypes(out); types != nil && !slices.Contains(types, "null") {
+		out.set("type", textsNode(append(types, "null")...))
+	}
+	for _, name := range []string{"anyOf", "oneOf"} {
+		list := out.get(name)
+		if list.is('[') && !slices.ContainsFunc(list.items, func(s *node) bool { return slices.Contains(schemaTypes(s), "null") }) {
+			out.set(name, arrayNode(append(slices.Clone(list.items), objectNode(member{"type", textNode("null")}))...))
+		}
 	}
 	if values := out.get("enum"); values.is('[') && !slices.ContainsFunc(values.items, func(v *node) bool { return v.is('n') }) {
 		out.set("enum", arrayNode(append(slices.Clone(values.items), &node{kind: 'n', raw: []byte("null")})...))
 	}
-}
-
-// flatten merges a root's allOf, anyOf and oneOf into its properties, because
-// clients drop arguments that are not named there. Each call is still checked
-// against the tool's own schema.
-func flatten(s *node) *node {
-	properties := objectNode()
-	if own := s.get("properties"); own.is('{') {
-		properties.members = slices.Clone(own.members)
-	}
-	required := texts(s.get("required"))
-	for _, name := range []string{"allOf", "anyOf", "oneOf"} {
-		list := s.get(name)
-		if !list.is('[') {
-			continue
-		}
-		var common []string
-		for i, alternative := range list.items {
-			part := flatten(alternative)
-			for _, m := range part.get("properties").members {
-				if properties.get(m.name) == nil {
-					properties.members = append(properties.members, m)
-				}
-			}
-			demanded := texts(part.get("required"))
-			switch {
-			case name == "allOf":
-				for _, r := range demanded {
-					required = appendNew(required, r)
-				}
-			case i == 0:
-				common = demanded
-			default:
-				common = slices.DeleteFunc(common, func(r string) bool { return !slices.Contains(demanded, r) })
-			}
-		}
-		for _, r := range common {
-			required = appendNew(required, r)
-		}
-	}
-	out := objectNode()
-	for _, m := range s.members {
-		switch m.name {
-		case "allOf", "anyOf", "oneOf", "properties", "required":
-		default:
-			out.members = append(out.members, m)
-		}
-	}
-	out.set("properties", properties)
-	if len(required) > 0 {
-		out.set("required", textsNode(required...))
-	}
-	return out
-}
-
-func texts(list *node) []string {
-	var l []string
-	if list.is('[') {
-		for _, e := range list.items {
-			l = append(l, e.str())
-		}
-	}
-	return l
 }

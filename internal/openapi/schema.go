@@ -2,22 +2,27 @@ package openapi
 
 import (
 	"fmt"
-	"net/url"
 	"slices"
-	"strconv"
-	"strings"
 )
 
-// maxSchema bounds, in nodes, what one schema may grow to when its references
-// are replaced by what they name.
-const maxSchema = 6000
+// What a schema may grow to when its references are replaced by what they
+// name. What its author wrote out is not counted: that is as long as it is.
+const (
+	maxSchema  = 6000      // schemas within one schema
+	maxGrowth  = 256 << 10 // bytes of keywords that references brought in
+	maxNesting = 48        // schemas within each other: readers are recursive
+	maxWarning = 10        // kinds of warnings about one schema
+)
 
 // converter makes one schema readable for clients that know no $ref, want a
 // type everywhere, and take an object with properties only.
 type converter struct {
 	root     *node
-	open     []string // references being expanded, to see recursion
+	named    map[string]*node // by $id, and by $anchor after a #; nil until needed
+	open     []*node          // what references being replaced name, to see recursion
 	size     int
+	growth   int
+	depth    int
 	warnings []string
 }
 
@@ -25,13 +30,7 @@ type converter struct {
 // properties. What cannot be said so becomes free, with a warning.
 func convertInput(schema *node) (*node, []string) {
 	c := &converter{root: schema}
-	n := c.convert(schema)
-	n = flatten(n)
-	n.set("type", textNode("object"))
-	if !n.get("properties").is('{') {
-		n.set("properties", objectNode())
-	}
-	return n, c.warnings
+	return flatten(c.convert(schema)), c.warnings
 }
 
 // convertOutput makes the schema of a response's body.
@@ -41,18 +40,21 @@ func convertOutput(schema *node) (*node, []string) {
 }
 
 func (c *converter) warn(format string, args ...any) {
-	if text := fmt.Sprintf(format, args...); !slices.Contains(c.warnings, text) {
+	text := fmt.Sprintf(format, args...)
+	if len(c.warnings) < maxWarning && !slices.Contains(c.warnings, text) {
 		c.warnings = append(c.warnings, text)
 	}
 }
 
 // convert gives a new schema that has a type or an anyOf.
 func (c *converter) convert(s *node) *node {
-	if c.size++; c.size > maxSchema || len(c.open) > 64 {
-		c.warn("the schema is too large to be shown whole; deep parts of it are shown as free objects")
-		return cutOff(s)
-	}
+	c.size++
+	c.depth++
+	defer func() { c.depth-- }()
 	switch {
+	case c.size > maxSchema || c.growth > maxGrowth || c.depth > maxNesting:
+		c.warn("the schema is too large to be shown whole; deep parts of it are shown as free values")
+		return c.cutOff(s, false)
 	case s.is('t'):
 		return anything()
 	case s.is('f'):
@@ -64,252 +66,111 @@ func (c *converter) convert(s *node) *node {
 	if ref := s.get("$ref"); ref != nil {
 		return c.reference(s, ref)
 	}
-	out := objectNode()
-	for _, m := range s.members {
-		if v := c.keyword(s, m.name, m.value); v != nil {
-			out.set(m.name, v)
-		}
-	}
-	c.modernise(s, out)
+	out := c.members(s)
 	giveType(out)
 	return out
 }
 
-// reference puts what is named in place of the reference. Members beside a
-// $ref count and win (JSON Schema 2020-12, Core §8.2.3.1).
-func (c *converter) reference(s, ref *node) *node {
-	beside := objectNode()
-	for _, m := range s.members {
-		if m.name != "$ref" {
-			beside.members = append(beside.members, m)
-		}
-	}
-	name := ref.str()
-	target := c.resolve(name)
-	switch {
-	case target == nil:
-		c.warn("the reference %q leads nowhere that mcpo may look; a free value is shown instead", name)
-		return merge(anything(), c.convertBeside(beside))
-	case slices.Contains(c.open, name):
-		return merge(cutOff(target), c.convertBeside(beside))
-	}
-	c.open = append(c.open, name)
-	defer func() { c.open = c.open[:len(c.open)-1] }()
-	return merge(c.convert(target), c.convertBeside(beside))
-}
-
-// convertBeside converts the members beside a $ref, without giving a type.
-func (c *converter) convertBeside(s *node) *node {
+// members converts a schema's members, but for a $ref, without giving a type.
+func (c *converter) members(s *node) *node {
 	out := objectNode()
 	for _, m := range s.members {
-		if v := c.keyword(s, m.name, m.value); v != nil {
-			out.set(m.name, v)
+		if v := c.keyword(m.name, m.value); v != nil {
+			out.members = append(out.members, member{m.name, v})
 		}
 	}
 	c.modernise(s, out)
 	return out
 }
 
-// merge lays the members of over on base.
-func merge(base, over *node) *node {
-	for _, m := range over.members {
-		base.set(m.name, m.value)
+// reference puts what is named in place of the reference. Members beside a
+// $ref count as well (JSON Schema 2020-12, Core §8.2.3.1).
+func (c *converter) reference(s, ref *node) *node {
+	target := c.resolve(ref.str())
+	if target == nil || !ref.is('"') {
+		c.warn("the reference %.100q leads nowhere that mcpo may look; a free value is shown instead", ref.str())
+		out := c.members(s)
+		giveType(out)
+		return out
+	}
+	if slices.Contains(c.open, target) {
+		return c.combine(c.cutOff(target, true), s)
+	}
+	c.open = append(c.open, target)
+	base := c.convert(target)
+	c.open = c.open[:len(c.open)-1]
+	return c.combine(base, s)
+}
+
+// combine lays the members of s on base, which was referred to. Where both
+// say something of the same that can be kept, both are.
+func (c *converter) combine(base, s *node) *node {
+	for _, m := range c.members(s).members {
+		have := base.get(m.name)
+		switch {
+		case have == nil:
+			base.members = append(base.members, m)
+		case m.name == "properties" || m.name == "patternProperties":
+			base.set(m.name, combineProperties(have, m.value))
+		case m.name == "required":
+			all := texts(have)
+			for _, name := range texts(m.value) {
+				all = appendNew(all, name)
+			}
+			base.set(m.name, textsNode(all...))
+		case m.name == "allOf":
+			base.set(m.name, arrayNode(slices.Concat(have.items, m.value.items)...))
+		case m.name == "anyOf" || m.name == "oneOf":
+			first := objectNode(member{m.name, have})
+			giveType(first)
+			base.set(m.name, m.value)
+			base.set("allOf", arrayNode(append(slices.Clone(base.get("allOf").list()), first)...))
+		default:
+			base.set(m.name, m.value)
+		}
+	}
+	if s.get("nullable").is('t') {
+		allowNull(base)
 	}
 	return base
 }
 
-// resolve follows a reference within the document (RFC 6901), or to an $anchor
-// or $id in it. Nothing is ever fetched.
-func (c *converter) resolve(ref string) *node {
-	if id := c.root.get("$id").str(); id != "" {
-		if rest, ok := strings.CutPrefix(ref, id); ok && (rest == "" || rest[0] == '#') {
-			ref = "#" + strings.TrimPrefix(rest, "#")
-		}
-	}
-	fragment, local := strings.CutPrefix(ref, "#")
-	if !local {
-		return findNamed(c.root, "$id", ref, 0)
-	}
-	if decoded, err := url.PathUnescape(fragment); err == nil {
-		fragment = decoded
-	}
-	if fragment == "" {
-		return c.root
-	}
-	path, ok := strings.CutPrefix(fragment, "/")
-	if !ok {
-		return findNamed(c.root, "$anchor", fragment, 0)
-	}
-	at := c.root
-	for token := range strings.SplitSeq(path, "/") {
-		token = strings.ReplaceAll(strings.ReplaceAll(token, "~1", "/"), "~0", "~")
-		if at.is('[') {
-			i, err := strconv.Atoi(token)
-			if err != nil || i < 0 || i >= len(at.items) {
-				return nil
-			}
-			at = at.items[i]
-		} else if at = at.get(token); at == nil {
-			return nil
-		}
-	}
-	return at
-}
-
-// findNamed looks for a schema that names itself with the keyword.
-func findNamed(n *node, keyword, name string, depth int) *node {
-	if depth > 100 || n == nil {
-		return nil
-	}
-	if n.get(keyword).str() == name {
-		return n
-	}
-	for _, m := range n.members {
-		if found := findNamed(m.value, keyword, name, depth+1); found != nil {
-			return found
-		}
-	}
-	for _, item := range n.items {
-		if found := findNamed(item, keyword, name, depth+1); found != nil {
-			return found
-		}
-	}
-	return nil
-}
-
-// cutOff stands for a schema that is not shown further: its type and what it
-// says of itself stay.
-func cutOff(s *node) *node {
-	out := objectNode(member{"type", textNode("object")})
-	switch t := s.get("type").str(); {
-	case t == "array":
-		out = objectNode(member{"type", textNode("array")}, member{"items", anything()})
-	case slices.Contains(typeNames[:], t):
-		out.set("type", textNode(t))
-	}
-	for _, name := range []string{"title", "description"} {
-		if v := s.get(name); v.is('"') {
-			out.set(name, v)
-		}
+func combineProperties(base, over *node) *node {
+	out := objectNode(slices.Clone(base.members)...)
+	for _, m := range over.members {
+		out.set(m.name, m.value)
 	}
 	return out
 }
 
-// typeNames are the types of JSON Schema.
-var typeNames = [...]string{"string", "number", "integer", "boolean", "object", "array", "null"}
-
-// anything is a schema that every value fits and every client can read.
-func anything() *node {
-	scalars := func() []*node {
-		var l []*node
-		for _, t := range []string{"string", "number", "boolean", "object"} {
-			l = append(l, objectNode(member{"type", textNode(t)}))
+// cutOff stands for a schema that is not shown further: its type stays, and,
+// if wanted, what it says of itself in words.
+func (c *converter) cutOff(s *node, words bool) *node {
+	described := s
+	for range 8 { // a chain of references
+		ref := s.get("$ref")
+		if ref == nil {
+			break
 		}
-		return l
+		s = c.resolve(ref.str())
 	}
-	array := objectNode(member{"type", textNode("array")}, member{"items", objectNode(member{"anyOf", arrayNode(scalars()...)})})
-	null := objectNode(member{"type", textNode("null")})
-	return objectNode(member{"anyOf", arrayNode(append(scalars(), array, null)...)})
-}
-
-// giveType adds a type to a schema that says it only by its other keywords.
-func giveType(s *node) {
-	if s.get("type") != nil || s.get("anyOf") != nil {
-		return
+	out := objectNode()
+	if t := s.get("type"); t != nil {
+		if t = c.types(t); t != nil {
+			out.set("type", t)
+		}
+	} else if s.is('{') {
+		out = typedAs(impliedTypes(s))
 	}
-	if types := impliedTypes(s); len(types) == 1 {
-		s.set("type", textNode(types[0]))
-	} else if len(types) > 1 {
-		s.set("type", textsNode(types...))
-	} else {
-		s.set("anyOf", anything().get("anyOf"))
+	giveType(out)
+	if !words {
+		return out
 	}
-}
-
-// keywordTypes tell the type that a keyword is about.
-var keywordTypes = [...]struct {
-	kind  string
-	words []string
-}{
-	{"object", []string{"properties", "patternProperties", "additionalProperties", "propertyNames", "minProperties", "maxProperties", "required"}},
-	{"array", []string{"items", "prefixItems", "minItems", "maxItems", "uniqueItems", "contains"}},
-	{"string", []string{"pattern", "minLength", "maxLength", "format", "contentEncoding", "contentMediaType"}},
-	{"number", []string{"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}},
-}
-
-func impliedTypes(s *node) []string {
-	if values := s.get("enum"); values.is('[') && len(values.items) > 0 {
-		return valueTypes(values.items)
-	}
-	if value := s.get("const"); value != nil {
-		return valueTypes([]*node{value})
-	}
-	for _, k := range keywordTypes {
-		for _, w := range k.words {
-			if s.get(w) != nil {
-				return []string{k.kind}
-			}
+	for _, name := range []string{"title", "description"} {
+		if v := described.get(name); v.is('"') {
+			c.growth += len(v.raw)
+			out.set(name, v)
 		}
 	}
-	for _, name := range []string{"oneOf", "allOf"} {
-		if types := memberTypes(s.get(name)); types != nil {
-			return types
-		}
-	}
-	return nil
-}
-
-// memberTypes is the union of the types of oneOf's or allOf's members, or nil
-// if one has none.
-func memberTypes(list *node) []string {
-	if !list.is('[') {
-		return nil
-	}
-	var types []string
-	for _, s := range list.items {
-		t := s.get("type")
-		switch {
-		case t.is('"'):
-			types = appendNew(types, t.str())
-		case t.is('['):
-			for _, e := range t.items {
-				types = appendNew(types, e.str())
-			}
-		default:
-			return nil
-		}
-	}
-	return types
-}
-
-func valueTypes(values []*node) []string {
-	var types []string
-	for _, v := range values {
-		switch v.kind {
-		case '{':
-			types = appendNew(types, "object")
-		case '[':
-			types = appendNew(types, "array")
-		case '"':
-			types = appendNew(types, "string")
-		case 't', 'f':
-			types = appendNew(types, "boolean")
-		case 'n':
-			types = appendNew(types, "null")
-		default:
-			if strings.ContainsAny(string(v.raw), ".eE") {
-				types = appendNew(types, "number")
-			} else {
-				types = appendNew(types, "integer")
-			}
-		}
-	}
-	return types
-}
-
-func appendNew(list []string, s string) []string {
-	if slices.Contains(list, s) {
-		return list
-	}
-	return append(list, s)
+	return out
 }
