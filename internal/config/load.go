@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -91,10 +92,13 @@ func (r *reader) tree() (hujson.Value, bool) {
 
 const example = `write at least {"mcpServers": {"time": {"command": "uvx", "args": ["mcp-server-time"]}}}`
 
-// depth counts brackets, strings included: it only has to bound recursion.
+// notNesting is text in which brackets do not nest: strings and comments.
+var notNesting = regexp.MustCompile(`"(?:[^"\\]|\\(?s:.))*"|//[^\n]*|/\*(?s:.*?)\*/`)
+
+// depth is how deep the brackets nest, to bound the recursion of a parser.
 func depth(data []byte) int {
 	deep, most := 0, 0
-	for _, c := range data {
+	for _, c := range notNesting.ReplaceAllLiteral(data, nil) {
 		switch c {
 		case '{', '[':
 			deep++
@@ -115,12 +119,20 @@ func lineOfSyntaxError(err error) int {
 	return line
 }
 
+// syntax is what hujson says, without the place. It quotes a literal that it
+// cannot read in whole, which may be a password.
 func syntax(err error) string {
 	text := strings.TrimPrefix(err.Error(), "hujson: ")
 	if _, rest, ok := strings.Cut(text, ": "); ok && strings.HasPrefix(text, "line ") {
-		return rest
+		text = rest
 	}
-	return text
+	switch what, literal, ok := strings.Cut(text, ": "); {
+	case !ok || what != "invalid literal":
+		return text
+	case strings.HasPrefix(literal, `"`):
+		return "a string with a line break, a control character or an unknown escape in it"
+	}
+	return "a value that is no string, number, true, false or null"
 }
 
 // line is the line of a value.

@@ -87,17 +87,17 @@ func golden(t *testing.T, path, got string) {
 
 func TestRefusesShortFiles(t *testing.T) {
 	for data, want := range map[string]string{
-		"":                                "f: the file is empty",
-		" \n":                             "f: the file is empty",
-		"\uFEFF":                          "f: the file is empty",
-		"[]":                              "f:1: this must be an object, not a list",
-		"null":                            "f:1: this must be an object, not null",
-		"{}":                              "f:1: mcpServers: there is no mcpServers",
-		"{not json":                       "f:1: this is no valid JSON",
-		"{\n\"mcpServers\":{}}":           "f:2: mcpServers: there are no servers",
-		`{"mcpServers":[]}`:               "f:1: mcpServers: this must be an object, not a list",
-		`{"mcpServers":{"a":1}}`:          "f:1: mcpServers.a: this must be an object, not a number",
-		strings.Repeat(`{"a":`, 1_000_00): "f: the file nests too deeply",
+		"":                               "f: the file is empty",
+		" \n":                            "f: the file is empty",
+		"\uFEFF":                         "f: the file is empty",
+		"[]":                             "f:1: this must be an object, not a list",
+		"null":                           "f:1: this must be an object, not null",
+		"{}":                             "f:1: mcpServers: there is no mcpServers",
+		"{not json":                      "f:1: this is no valid JSON",
+		"{\n\"mcpServers\":{}}":          "f:2: mcpServers: there are no servers",
+		`{"mcpServers":[]}`:              "f:1: mcpServers: this must be an object, not a list",
+		`{"mcpServers":{"a":1}}`:         "f:1: mcpServers.a: this must be an object, not a number",
+		strings.Repeat(`{"a":`, 100_000): "f: the file nests too deeply",
 	} {
 		_, err := parse("f", []byte(data), testEnv, testRead)
 		if err == nil || !strings.HasPrefix(err.Error(), want) {
@@ -170,4 +170,81 @@ func FuzzLoad(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestNamesTheLineOfBadSyntax(t *testing.T) {
+	for data, want := range map[string]string{
+		"{\n  \"mcpServers\": {\n    \"a\": {\"command\": \"x\"":              "f:3: this is no valid JSON: parsing object after value: unexpected EOF",
+		"{\r\n  \"mcpServers\": {\r\n    \"a\" {}\r\n}}":                      "f:3: this is no valid JSON: invalid character '{' after object name",
+		"\uFEFF{\n\"mcpServers\": tru\n}":                                     "f:2: this is no valid JSON: a value that is no string,",
+		"{\n\n\"mcpServers\": {} } }":                                         "f:3: this is no valid JSON: invalid character '}' after top-level value",
+		"{\"mcpServers\": {\n\"a\": {\"command\": \"pass\\word\"}}}":          "f:2: this is no valid JSON: a string with a line break,",
+		"{\"mcpServers\": {\n\"a\": {\"command\": \"password\n\"}}}":          "f:2: this is no valid JSON: a string with a line break,",
+		"{\"mcpServers\": {\n\"a\": {\"command\": \"x\", /* no end\n}}}":      "f:2: this is no valid JSON: parsing comment: unexpected EOF",
+		"[\"" + strings.Repeat("]", 1000) + "\"," + strings.Repeat("[", 1000): "f: the file nests too deeply",
+	} {
+		_, err := parse("f", []byte(data), testEnv, testRead)
+		if err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("parse(%.60q) = %v, want %q", data, err, want)
+		}
+		if err != nil && strings.Contains(err.Error(), "pass") {
+			t.Errorf("parse(%.60q) shows what may be a password: %v", data, err)
+		}
+	}
+}
+
+func TestBracketsInTextDoNotNest(t *testing.T) {
+	text := strings.Repeat("[{", 200)
+	data := fmt.Sprintf("{ // %s\n/* %s */\"mcpServers\": {\"a\": {\"command\": \"\\\"%s\"}}}", text, text, text)
+	if _, err := parse("f", []byte(data), testEnv, testRead); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestShowsNoSecrets puts a secret where each kind of value is refused.
+func TestShowsNoSecrets(t *testing.T) {
+	env := func(string) (string, bool) { return "hunter2\n", true }
+	read := func(string) ([]byte, error) { return []byte("hunter2\x00"), nil }
+	for _, members := range []string{
+		`"type": "${S}"`, `"type": "${S}", "url": "http://h/"`, `"url": "${S}"`, `"url": "http://h/%zz${S}"`, `"url": "http://a:${file:/s}@h"`,
+		`"url": "http://h/", "headers": {"X": "${S}"}`, `"url": "http://h/", "headers": {"X": "${file:/s}"}`,
+		`"command": "x", "env": {"K": "${file:/s}"}`, `"command": "x", "timeout": "${S}"`, `"command": "x", "args": "hunter2"`,
+		`"command": "x", "env": "hunter2"`, `"url": "http://h/", "headers": ["hunter2"]`, `"command": "x", "disabled": "${S}"`,
+	} {
+		_, err := parse("f", []byte(`{"mcpServers":{"a":{`+members+`}}}`), env, read)
+		if err == nil || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s gives %v, want a refusal without the secret", members, err)
+		}
+	}
+}
+
+func TestSaysWhenAllServersAreDisabled(t *testing.T) {
+	cfg, err := parse("f", []byte(`{"mcpServers":{"a":{"command":"x","disabled":true}}}`), testEnv, testRead)
+	if err != nil || len(cfg.Servers) != 0 || len(cfg.Warnings) != 1 || cfg.Warnings[0].Message != "every server is disabled" {
+		t.Errorf("parse = %+v, %v; want a warning alone", cfg, err)
+	}
+}
+
+func TestRefusesNamesTwiceInBlocks(t *testing.T) {
+	_, err := parse("f", []byte("{\"mcpServers\":{\"a\":{\"url\":\"http://h/\",\n\"oauth\":{\"x\":1,\n\"x\":2}}}}"), testEnv, testRead)
+	if want := "f:3: mcpServers.a.oauth.x: this name appears twice"; err == nil || !strings.HasPrefix(err.Error(), want) {
+		t.Errorf("parse = %v, want %q", err, want)
+	}
+}
+
+func TestLoadBoundsTheFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "config.json")
+	data := []byte(`{"mcpServers":{"a":{"command":"x"}}}` + strings.Repeat(" ", maxFile))
+	for _, c := range []struct {
+		size int
+		want string
+	}{{maxFile, ""}, {maxFile + 1, "it is larger than 8 MiB"}} {
+		if err := os.WriteFile(path, data[:c.size], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := Load(path, testEnv)
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("Load of %d bytes = %v, want %q", c.size, err, c.want)
+		}
+	}
 }

@@ -6,8 +6,9 @@ import (
 	"log/slog"
 )
 
-// Secret is a text that must not be shown. It prints as "[redacted]" in every
-// way that Go has of printing.
+// Secret is a text that must not be shown: fmt, log/slog and encoding/json give
+// "[redacted]" for it. Keep it out of unexported fields of what is printed, for
+// fmt reads those without asking.
 type Secret string
 
 const redacted = "[redacted]"

@@ -164,10 +164,13 @@ func (r *reader) member(s *Server, v hujson.Value, key, path string) bool {
 func (r *reader) transport(s *Server, v hujson.Value, kind *hujson.Value, path string) {
 	switch {
 	case kind != nil:
-		spelled := r.text(*kind, join(path, "type"))
-		t, ok := ParseTransport(spelled)
+		before := len(r.problems)
+		t, ok := ParseTransport(r.text(*kind, join(path, "type")))
+		if !ok && len(r.problems) == before {
+			// As it is in the file, for a reference may stand for a password.
+			r.problem(*kind, join(path, "type"), "write stdio, sse or streamable-http", "the type %q is unknown", kind.Value)
+		}
 		if !ok {
-			r.problem(*kind, join(path, "type"), "write stdio, sse or streamable-http", "the type %q is unknown", spelled)
 			return
 		}
 		s.Transport = t

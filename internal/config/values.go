@@ -201,6 +201,7 @@ func (r *reader) block(v hujson.Value, path string) json.RawMessage {
 func (r *reader) expandAll(v *hujson.Value, path string) {
 	switch value := v.Value.(type) {
 	case *hujson.Object:
+		_, _ = r.object(*v, path) // reports names that appear twice
 		for i := range value.Members {
 			m := &value.Members[i]
 			r.expandAll(&m.Value, join(path, nameOf(*m)))
