@@ -19,6 +19,7 @@ func (e *ToolError) Error() string { return e.Message }
 // several are an array, none is [] or, if there is one, structuredContent.
 // Text that is JSON stands for itself, with its own bytes. The error is a
 // *[ToolError] for a result with isError. A result that is none is passed on.
+// The body may share the result's bytes.
 func ResultBody(result []byte) ([]byte, error) {
 	result = readable(result)
 	n, err := parseNode(result)
@@ -97,17 +98,25 @@ func appendValue(b []byte, item *node) []byte {
 	return item.append(b)
 }
 
+// join appends, or spares the copy when there is nothing to append to.
+func join(b, more []byte) []byte {
+	if b == nil {
+		return more[:len(more):len(more)]
+	}
+	return append(b, more...)
+}
+
 // appendText writes a text: as the JSON that it holds, or else as the JSON
 // string that it is, in both cases without changing a byte.
 func appendText(b []byte, text *node) []byte {
 	inner := bytes.TrimLeft(text.raw[1:len(text.raw)-1], " ")
 	if len(inner) == 0 || !strings.ContainsRune("{[-0123456789tfn\\", rune(inner[0])) {
-		return append(b, text.raw...)
+		return join(b, text.raw)
 	}
 	held := bytes.Trim(appendUnquoted(make([]byte, 0, len(text.raw)), text.raw), " \t\r\n")
 	p := parser{data: held, check: true, twice: -1, long: -1}
 	if _, err := p.document(); err != nil {
-		return append(b, text.raw...)
+		return join(b, text.raw)
 	}
 	return append(b, readable(held)...)
 }
