@@ -31,6 +31,9 @@ func TestForwardingSelect(t *testing.T) {
 		{"everything is not what is private", Forwarding{Enabled: true, Whitelist: []string{"*"}}, http.Header{"X-Trace": {"1", "2"}, "X-User": {"me"}}},
 		{"private when named", Forwarding{Enabled: true, Whitelist: []string{"authorization", "X-OpenWebUI-User-Id", "user-agent"}},
 			http.Header{"Authorization": {"Bearer x"}, "X-Openwebui-User-Id": {"u"}, "User-Agent": {"ua"}}},
+		{"all but named", Forwarding{Enabled: true, Blacklist: []string{"*"}}, nil},
+		{"a part of a private name is not its name", Forwarding{Enabled: true, Whitelist: []string{"Auth*", "X-OpenWebUI-*", "Cookie*"}}, nil},
+		{"left out though named", Forwarding{Enabled: true, Whitelist: []string{"Cookie"}, Blacklist: []string{"cookie"}}, nil},
 		{"own hop never", Forwarding{Enabled: true, Whitelist: []string{"Host", "Connection", "X-Hop", "Mcp-Session-Id"}}, nil},
 	} {
 		if diff := cmp.Diff(c.want, c.f.Select(h)); diff != "" {
@@ -57,6 +60,14 @@ func TestServerEqual(t *testing.T) {
 			t.Errorf("another %s goes unseen", reflect.TypeFor[Server]().Field(i).Name)
 		}
 	}
+	base.Forward = Forwarding{Enabled: true, Whitelist: []string{"w"}, Blacklist: []string{"b"}}
+	for i := range reflect.TypeFor[Forwarding]().NumField() {
+		other := base
+		reflect.ValueOf(&other.Forward).Elem().Field(i).SetZero()
+		if base.Equal(other) || other.Equal(base) {
+			t.Errorf("another Forward.%s goes unseen", reflect.TypeFor[Forwarding]().Field(i).Name)
+		}
+	}
 	none := base
 	none.EnabledTools = []string{}
 	all := base
@@ -69,17 +80,19 @@ func TestServerEqual(t *testing.T) {
 func TestSecretIsNotPrinted(t *testing.T) {
 	s := Secret("hunter2")
 	var logged strings.Builder
-	slog.New(slog.NewTextHandler(&logged, nil)).Info("x", "key", s)
+	for _, handler := range []slog.Handler{slog.NewTextHandler(&logged, nil), slog.NewJSONHandler(&logged, nil)} {
+		slog.New(handler).Info("x", "key", s, "in", struct{ S Secret }{s}, "list", []Secret{s}, "pointer", &s)
+	}
 	encoded, err := json.Marshal(struct{ S Secret }{s})
 	if err != nil {
 		t.Fatal(err)
 	}
 	texts := []string{logged.String(), string(encoded), s.String(), s.GoString()}
-	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "% X", "%d", "%c", "%40s"} {
 		texts = append(texts, fmt.Sprintf(verb, s), fmt.Sprintf(verb, struct{ S Secret }{s}))
 	}
 	for _, text := range texts {
-		if strings.Contains(text, "hunter2") || strings.Contains(text, "68756e74") || !strings.Contains(text, redacted) {
+		if strings.Contains(text, "hunter2") || strings.Contains(text, "68756e74") || strings.Contains(text, "68 75") || !strings.Contains(text, redacted) {
 			t.Errorf("the secret shows as %q", text)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -12,14 +13,18 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // watched starts watching path. next waits until the file was reported and
-// reads text; it needs no clock, for the test's own deadline bounds it.
-func watched(t *testing.T, path string) (next func(text string)) {
+// reads text; it needs no clock, for the test's own deadline bounds it. also is
+// called at each report.
+func watched(t *testing.T, path string, also ...func()) (next func(text string)) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	seen := content(path) // what the test changes from here on is a change
 	changes, ended := make(chan struct{}, 1), make(chan error, 1)
 	go func() {
 		ended <- watch(ctx, path, seen, func() {
+			for _, f := range also {
+				f()
+			}
 			select {
 			case changes <- struct{}{}:
 			default:
@@ -111,4 +116,50 @@ func TestWatchWaitsForFoldersToReturn(t *testing.T) {
 	next("1")
 	must(t, os.RemoveAll(filepath.Dir(dir)), os.MkdirAll(dir, 0o700), write(path, "2"))
 	next("2")
+}
+
+func TestWatchFollowsFilesThatAreLinks(t *testing.T) {
+	dir := t.TempDir()
+	real, path := filepath.Join(dir, "real", "config.json"), filepath.Join(dir, "config.json")
+	must(t, os.Mkdir(filepath.Dir(real), 0o700), write(real, "0"), os.Symlink(filepath.Join("real", "config.json"), path))
+	next := watched(t, path)
+	must(t, write(real, "in place"))
+	next("in place")
+	must(t, write(real+"~", "renamed over"), os.Rename(real+"~", real))
+	next("renamed over")
+	must(t, write(path+"~", "no link any more"), os.Rename(path+"~", path))
+	next("no link any more")
+}
+
+// TestWatchSaysNothingOfTheSameContent lets a second watch of the same folder
+// tell when what happened in it was seen.
+func TestWatchSaysNothingOfTheSameContent(t *testing.T) {
+	dir := t.TempDir()
+	path, beside := filepath.Join(dir, "config.json"), filepath.Join(dir, "beside")
+	replace := func(path, text string) {
+		t.Helper()
+		must(t, write(path+"~", text), os.Rename(path+"~", path))
+	}
+	must(t, write(path, "0"), write(beside, "0"))
+	var calls atomic.Int32
+	next := watched(t, path, func() { calls.Add(1) })
+	nextBeside := watched(t, beside)
+	for _, text := range []string{"1", "2"} {
+		replace(path, "0")
+		replace(beside, text)
+		nextBeside(text)
+	}
+	replace(path, "changed")
+	next("changed")
+	if got := calls.Load(); got != 1 {
+		t.Errorf("the change was reported %d times", got)
+	}
+}
+
+func TestWatchEndsWithItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := Watch(ctx, filepath.Join(t.TempDir(), "config.json"), func() { t.Error("a change of nothing") }); err != nil {
+		t.Errorf("Watch = %v, want nil", err)
+	}
 }
