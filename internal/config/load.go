@@ -7,7 +7,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -92,22 +91,50 @@ func (r *reader) tree() (hujson.Value, bool) {
 
 const example = `write at least {"mcpServers": {"time": {"command": "uvx", "args": ["mcp-server-time"]}}}`
 
-// notNesting is text in which brackets do not nest: strings and comments.
-var notNesting = regexp.MustCompile(`"(?:[^"\\]|\\(?s:.))*"|//[^\n]*|/\*(?s:.*?)\*/`)
-
 // depth is how deep the brackets nest, to bound the recursion of a parser.
 func depth(data []byte) int {
 	deep, most := 0, 0
-	for _, c := range notNesting.ReplaceAllLiteral(data, nil) {
-		switch c {
+	for i := 0; i < len(data); i++ {
+		switch data[i] {
 		case '{', '[':
 			deep++
 			most = max(most, deep)
 		case '}', ']':
 			deep--
+		case '"', '/':
+			i += textLength(data[i:]) - 1
 		}
 	}
 	return most
+}
+
+// textLength is the length of the string or comment at the start of data, in which
+// brackets do not nest: all of data when it has no end, 1 when there is neither.
+func textLength(data []byte) int {
+	if data[0] == '"' {
+		for i := 1; i < len(data); i++ {
+			switch data[i] {
+			case '\\':
+				i++
+			case '"':
+				return i + 1
+			}
+		}
+		return len(data)
+	}
+	end := ""
+	switch {
+	case bytes.HasPrefix(data, []byte("//")):
+		end = "\n"
+	case bytes.HasPrefix(data, []byte("/*")):
+		end = "*/"
+	default:
+		return 1
+	}
+	if i := bytes.Index(data[2:], []byte(end)); i >= 0 {
+		return 2 + i + len(end)
+	}
+	return len(data)
 }
 
 // lineOfSyntaxError finds the line in hujson's message, its only place.
