@@ -277,8 +277,8 @@ func TestUpstreamAnswers(t *testing.T) {
 		{"-32603", func(w http.ResponseWriter, c rawCall) { c.answer(w, "error", rpc(-32603)) }, 500, "in words"},
 		{"4242", func(w http.ResponseWriter, c rawCall) { c.answer(w, "error", rpc(4242)) }, 500, "in words"},
 		{"nothing", func(w http.ResponseWriter, c rawCall) { c.answer(w, "result", `{"content":[]}`) }, 200, "[]"},
-		{"unauthorized", func(w http.ResponseWriter, c rawCall) { http.Error(w, "secret words", 401) }, 502, "credentials"},
-		{"overloaded", func(w http.ResponseWriter, c rawCall) { http.Error(w, "secret words", 429) }, 503, "too many"},
+		{"unauthorized", func(w http.ResponseWriter, c rawCall) { http.Error(w, "secret words", http.StatusUnauthorized) }, 502, "credentials"},
+		{"overloaded", func(w http.ResponseWriter, c rawCall) { http.Error(w, "secret words", http.StatusTooManyRequests) }, 503, "too many"},
 		{"crashed", func(http.ResponseWriter, rawCall) { panic(http.ErrAbortHandler) }, 502, "lost during the call"},
 		{"server error", func(w http.ResponseWriter, c rawCall) { http.Error(w, "secret words", 500) }, 502, "status 500"},
 	} {
