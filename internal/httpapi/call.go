@@ -46,6 +46,10 @@ func (h *Handler) call(w http.ResponseWriter, r *http.Request, m *mount, tool st
 		return nil, refused
 	}
 	op, err := h.operation(r.Context(), m, who, tool)
+	if next := h.successor(m); errors.Is(err, upstream.ErrRemoved) && next != nil {
+		m = next
+		op, err = h.operation(r.Context(), m, who, tool)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -58,6 +62,9 @@ func (h *Handler) call(w http.ResponseWriter, r *http.Request, m *mount, tool st
 		return nil, err
 	}
 	reply, err := m.server.Call(r.Context(), who, tool, args, r.Header)
+	if next := h.successor(m); errors.Is(err, upstream.ErrRemoved) && next != nil {
+		reply, err = next.server.Call(r.Context(), who, tool, args, r.Header)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -68,6 +75,14 @@ func (h *Handler) call(w http.ResponseWriter, r *http.Request, m *mount, tool st
 		return reply.Result, nil
 	}
 	return openapi.ResultBody(reply.Result)
+}
+
+// successor is the server that took the place of m in a reload, or nil.
+func (h *Handler) successor(m *mount) *mount {
+	if next := h.current.Load().byName[m.server.Name()]; next != m {
+		return next
+	}
+	return nil
 }
 
 // operation finds the tool, waiting for a server that has just been started.

@@ -46,6 +46,7 @@ const (
 	// startPatience is how long a call waits for a connection that is being
 	// opened, before it is told to come back.
 	startPatience = 10 * time.Second
+	retireTime    = time.Minute     // for calls in flight on a connection whose MCP session is lost
 	closeTimeout  = 3 * time.Second // for closing a connection that is of no more use
 	// A changed tool list is read after settle, as changes come in groups, and
 	// not again before relistPause.
@@ -136,7 +137,7 @@ func (c *connection) run() {
 		if err == nil {
 			err = c.keep(session)
 			c.session.CompareAndSwap(session, nil)
-			c.discard(session)
+			c.discard(session, err)
 			c.set(StateStarting, err) // calls wait for a lost connection to come back
 			if time.Since(born) > steady {
 				wait = 0
@@ -187,7 +188,7 @@ func (c *connection) open() (*wire.Session, error) {
 		return nil, err
 	}
 	if err := c.list(ctx, session); err != nil {
-		c.discard(session)
+		c.discard(session, err)
 		return nil, err
 	}
 	c.session.Store(session)
@@ -271,9 +272,16 @@ func goneFor(err error) bool {
 }
 
 // discard closes a conversation that nobody is to use any more, beside the
-// opening of the next one.
-func (c *connection) discard(session *wire.Session) {
+// opening of the next one. One whose MCP session is unknown to the server for
+// one call may still be answering others, which are given time to finish.
+func (c *connection) discard(session *wire.Session, reason error) {
 	c.closing.Go(func() {
+		if errors.Is(reason, wire.ErrSessionLost) {
+			select {
+			case <-time.After(retireTime):
+			case <-c.ctx.Done():
+			}
+		}
 		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 		defer cancel()
 		if err := session.Close(ctx); err != nil {
@@ -331,8 +339,6 @@ func (c *connection) explain(session *wire.Session, err error) error {
 	switch {
 	case errors.As(err, &status), errors.Is(err, wire.ErrReplyTooLarge):
 		return err
-	case c.ctx.Err() != nil:
-		return ErrRemoved
 	}
 	return &LostError{Server: c.cfg.Name, Err: err}
 }

@@ -12,7 +12,8 @@ var (
 	ErrUnknownTool = errors.New("no such tool")
 	// ErrTimeout ends a call that took longer than its server's timeout.
 	ErrTimeout = errors.New("the server did not answer in time")
-	// ErrRemoved ends calls to a server that is being taken away.
+	// ErrRemoved refuses calls to a server that is being taken away. They did
+	// not run.
 	ErrRemoved = errors.New("the server was removed from the configuration or mcpo is shutting down")
 )
 

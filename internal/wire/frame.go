@@ -28,6 +28,13 @@ func appendMethod(b []byte, method string, params json.RawMessage) []byte {
 	return append(b, '}')
 }
 
+// maxForeignID bounds the ids of servers' requests that are answered, so that
+// answers which a server does not read cannot fill the memory.
+const maxForeignID = 256
+
+// asks reports whether a message is a request that mcpo answers.
+func asks(m message) bool { return m.id != nil && len(m.id) <= maxForeignID }
+
 // appendAnswer appends the answer to a request of the server's. mcpo offers no
 // client capability, so everything but ping is refused (JSON-RPC -32601).
 func appendAnswer(b []byte, request message) []byte {

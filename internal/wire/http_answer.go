@@ -44,7 +44,9 @@ func (c *streamable) receive(m message, id int64) (Reply, bool) {
 			return m.reply(), true
 		}
 	case m.id != nil:
-		c.beside(Request{}, appendAnswer(nil, m))
+		if asks(m) {
+			c.beside(Request{}, appendAnswer(nil, m))
+		}
 	case c.handler.Notification != nil:
 		c.handler.Notification(m.methodName(), m.params)
 	}

@@ -36,10 +36,17 @@ func configuredHeader(h http.Header) http.Header {
 }
 
 // forward puts the headers of from over those in h, except the transport's own.
+// An idempotency key goes in lower case: by its usual spelling net/http would
+// take the request for one that it may send twice, which is not for it to say.
 func forward(h, from http.Header) {
 	for name, values := range from {
-		if name = http.CanonicalHeaderKey(name); !reserved(name) {
-			h[name] = values
+		switch name = http.CanonicalHeaderKey(name); name {
+		case "Idempotency-Key", "X-Idempotency-Key":
+			h[strings.ToLower(name)] = values
+		default:
+			if !reserved(name) {
+				h[name] = values
+			}
 		}
 	}
 }

@@ -27,8 +27,9 @@ const (
 	// server/discover, before the older handshake is tried.
 	discoverTimeout = 3 * time.Second
 	// maxPages and maxTools bound a tools/list that does not end.
-	maxPages = 1000
-	maxTools = 20000
+	maxPages     = 1000
+	maxTools     = 20000
+	maxToolBytes = 64 << 20 // of all pages together
 )
 
 // supported are the versions that a server may choose.
@@ -196,7 +197,7 @@ func appendMeta(params []byte, meta json.RawMessage) []byte {
 func (s *Session) ListTools(ctx context.Context) ([]Tool, error) {
 	var tools []Tool
 	seen := map[string]bool{}
-	cursor := json.RawMessage(nil)
+	cursor, size := json.RawMessage(nil), 0
 	for range maxPages {
 		params := []byte("{}")
 		if cursor != nil {
@@ -211,6 +212,9 @@ func (s *Session) ListTools(ctx context.Context) ([]Tool, error) {
 		}
 		if err != nil {
 			return nil, fmt.Errorf("listing tools: %w", err)
+		}
+		if size += len(reply.Result); size > maxToolBytes {
+			return nil, fmt.Errorf("listing tools: the list is larger than %d MiB", maxToolBytes>>20)
 		}
 		var page map[string]json.RawMessage
 		var elements []json.RawMessage

@@ -128,7 +128,9 @@ func (c *sse) receive(data []byte) {
 		case m.method == nil:
 			c.calls.deliver(m)
 		case m.id != nil:
-			c.beside(nil, appendAnswer(nil, m))
+			if asks(m) {
+				c.beside(nil, appendAnswer(nil, m))
+			}
 		case c.handler.Notification != nil:
 			c.handler.Notification(m.methodName(), m.params)
 		}

@@ -277,6 +277,11 @@ func (s *stdio) write() {
 			// A child that no longer reads is of no use: end it, and wait says why.
 			s.log.Debug("writing to the server failed", "error", err)
 			terminateGroup(s.cmd.Process)
+			select {
+			case <-s.reaped:
+			case <-time.After(stdioGrace):
+				killGroup(s.cmd.Process)
+			}
 			return
 		}
 		if cap(batch) > 1<<20 {
@@ -315,7 +320,9 @@ func (s *stdio) line(line []byte) {
 		case m.method == nil:
 			s.calls.deliver(m)
 		case m.id != nil:
-			s.tryEnqueue(appendAnswer(nil, m))
+			if asks(m) {
+				s.tryEnqueue(appendAnswer(nil, m))
+			}
 		case s.handler.Notification != nil:
 			s.handler.Notification(m.methodName(), m.params)
 		}
