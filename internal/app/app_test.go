@@ -243,7 +243,11 @@ func TestCallsInFlightFinish(t *testing.T) {
 				status, body := m.get("POST", "/a/wait", `{}`)
 				done <- fmt.Sprint(status, " ", body)
 			}()
-			<-arrived
+			select {
+			case <-arrived:
+			case got := <-done:
+				t.Fatalf("the call never reached the server: %s", got)
+			}
 			ended := make(chan error, 1)
 			if end == "reload" {
 				configFile(t, path, map[string][]string{"b": nil})
