@@ -124,11 +124,12 @@ func TestCrashIsolation(t *testing.T) {
 	beside.Wait()
 }
 
-// TestNeverReplayed: a call that may have run is not sent again (threats 27).
+// TestNeverReplayed: a call that may have run is not sent again, not even by
+// net/http for a header that makes it believe it may (threats 27).
 func TestNeverReplayed(t *testing.T) {
 	var calls int
 	var mu sync.Mutex
-	s := start(t, fakeHTTP(t, func(w http.ResponseWriter, method string) bool {
+	cfg := fakeHTTP(t, func(w http.ResponseWriter, method string) bool {
 		if method == "tools/call" {
 			mu.Lock()
 			calls++
@@ -136,8 +137,11 @@ func TestNeverReplayed(t *testing.T) {
 			panic(http.ErrAbortHandler) // the connection breaks after the request was read
 		}
 		return false
-	}), Options{})
-	if _, err := s.Call(testContext(t), who, "t", json.RawMessage(`{}`), nil); err == nil {
+	})
+	cfg.Forward.Enabled = true
+	s := start(t, cfg, Options{})
+	header := http.Header{"Idempotency-Key": {"k"}, "X-Idempotency-Key": {"k"}}
+	if _, err := s.Call(testContext(t), who, "t", json.RawMessage(`{}`), header); err == nil {
 		t.Error("a broken call succeeded")
 	}
 	mu.Lock()

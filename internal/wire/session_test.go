@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -65,6 +66,10 @@ func TestListToolsBounded(t *testing.T) {
 	}
 	if _, err := pages(`{"tools":[],"nextCursor":"again"}`).ListTools(testContext(t)); err == nil {
 		t.Error("a circle of pages was read to its end")
+	}
+	huge := `{"tools":[{"name":"` + strings.Repeat("x", maxToolBytes) + `"}]}`
+	if _, err := pages(huge).ListTools(testContext(t)); err == nil {
+		t.Error("a list of any size was read")
 	}
 	tools, err := pages(`{"tools":[1,null,{"Name":"x"},{"name":5},{"name":"ok"}]}`).ListTools(testContext(t))
 	if err != nil || len(tools) != 1 || tools[0].Name != "ok" {

@@ -212,6 +212,28 @@ func TestStdioClosesItsOutput(t *testing.T) {
 	}
 }
 
+// TestStdioClosesItsInput: a server that can be told nothing any more is ended
+// too, even if it does not want to.
+func TestStdioClosesItsInput(t *testing.T) {
+	lines := make(chan string, 1)
+	conn := script(t, Handler{Stderr: func(l string) { lines <- l }}, `trap "" TERM; exec <&-; echo ready >&2; while :; do sleep 1; done`)
+	<-lines
+	if _, err := conn.Call(testContext(t), Request{Method: "a"}); err == nil || errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("error = %v", err)
+	}
+}
+
+// TestStdioIgnoresLongIDs: answers to requests with ids of any length would
+// fill the memory while a server does not read them (threats 26).
+func TestStdioIgnoresLongIDs(t *testing.T) {
+	lines := make(chan string, 1)
+	script(t, Handler{Stderr: func(l string) { lines <- l }}, `echo '{"id":"`+strings.Repeat("x", maxForeignID)+`","method":"ping"}'; `+
+		`echo '{"id":"short","method":"ping"}'; read a; echo "$a" >&2; read end`)
+	if l := <-lines; l != `{"jsonrpc":"2.0","id":"short","result":{}}` {
+		t.Errorf("the first answer was %s", l)
+	}
+}
+
 // TestStdioIgnoresTerm: a child that does not want to end is killed.
 func TestStdioIgnoresTerm(t *testing.T) {
 	lines := make(chan string, 1)
