@@ -48,8 +48,9 @@ type Detail struct {
 // maxDetails bounds the list for a body that is wrong everywhere, and
 // maxInput the bytes of a value that are sent back.
 const (
-	maxDetails = 100
-	maxInput   = 2 << 10
+	maxDetails  = 100
+	maxFindings = 10_000 // looked at to choose the details from
+	maxInput    = 2 << 10
 )
 
 func invalidJSON(err error) *InvalidBody {
@@ -65,7 +66,9 @@ func invalidJSON(err error) *InvalidBody {
 func (op *Operation) invalid(m mender, failure *jsonschema.ValidationError) *InvalidBody {
 	var list []Detail
 	for _, leaf := range findings(failure) {
-		list = append(list, m.details(leaf)...)
+		if list = append(list, m.details(leaf)...); len(list) > maxFindings {
+			break
+		}
 	}
 	op.sort(list)
 	list = slices.CompactFunc(list, func(a, b Detail) bool {
@@ -80,6 +83,9 @@ func findings(failure *jsonschema.ValidationError) []*jsonschema.ValidationError
 	var list []*jsonschema.ValidationError
 	types, values := map[string]*kind.Type{}, map[string]*kind.Enum{}
 	eachLeaf(failure, func(leaf *jsonschema.ValidationError) {
+		if len(list) > maxFindings {
+			return
+		}
 		at := place(leaf.InstanceLocation)
 		switch k := leaf.ErrorKind.(type) {
 		case *kind.Type:
@@ -177,7 +183,7 @@ func (m *mender) details(leaf *jsonschema.ValidationError) []Detail {
 			add(at, "missing", "Field required", name)
 		}
 	case *kind.AdditionalProperties:
-		for _, name := range k.Properties {
+		for _, name := range k.Properties[:min(len(k.Properties), maxFindings)] {
 			add(at.child(name), "extra_forbidden", "Extra inputs are not permitted", name)
 		}
 	case *kind.Type:

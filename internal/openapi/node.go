@@ -18,6 +18,9 @@ type node struct {
 	raw     []byte
 	members []member
 	items   []*node
+	// index says where the members of a large object are; nil for small ones,
+	// and not to be trusted without a look, as members may have moved since.
+	index map[string]int
 }
 
 type member struct {
@@ -194,7 +197,7 @@ func (p *parser) object(depth int) (*node, error) {
 	if p.check {
 		return nil, nil
 	}
-	return &node{kind: '{', members: n.members}, nil
+	return &node{kind: '{', members: n.members, index: names}, nil
 }
 
 // member adds a member whose name stands from start to end. Of two with one
@@ -215,7 +218,7 @@ func (p *parser) member(n *node, names *map[string]int, start, end int, v *node)
 // indexOf finds a name in an object that is being read, or gives -1. names is
 // filled once looking through the members would be slow.
 func indexOf(n *node, names *map[string]int, name string) int {
-	if len(n.members) < 16 {
+	if len(n.members) < manyMembers {
 		return slices.IndexFunc(n.members, func(m member) bool { return m.name == name })
 	}
 	if *names == nil {
@@ -230,6 +233,24 @@ func indexOf(n *node, names *map[string]int, name string) int {
 	(*names)[name] = len(n.members)
 	return -1
 }
+
+// manyMembers is from where on looking through members one by one is slow.
+const manyMembers = 16
+
+// sweep takes out the members that were left out, and those only.
+func (n *node) sweep() {
+	n.members = slices.DeleteFunc(n.members, func(m member) bool { return m.value.kind == leftOut })
+	if n.index == nil {
+		return
+	}
+	clear(n.index)
+	for i, m := range n.members {
+		n.index[m.name] = i
+	}
+}
+
+// leftOut is the kind of a member's value that sweep will take out.
+const leftOut = 0
 
 func (p *parser) array(depth int) (*node, error) {
 	var items []*node
@@ -306,6 +327,9 @@ func (p *parser) digits() bool {
 func (n *node) get(name string) *node {
 	if n == nil {
 		return nil
+	}
+	if i, ok := n.index[name]; ok && i < len(n.members) && n.members[i].name == name {
+		return n.members[i].value
 	}
 	for i := range n.members {
 		if n.members[i].name == name {

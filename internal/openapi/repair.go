@@ -30,8 +30,14 @@ type mend struct {
 // anything.
 func (m *mender) repair(failure *jsonschema.ValidationError) bool {
 	mends, _ := m.plan(failure)
+	swept := map[*node]bool{}
 	for _, d := range mends {
-		m.apply(d)
+		if parent := m.apply(d); parent != nil {
+			swept[parent] = true
+		}
+	}
+	for parent := range swept {
+		parent.sweep()
 	}
 	return len(mends) > 0
 }
@@ -93,11 +99,13 @@ func (m *mender) leaf(e *jsonschema.ValidationError) (mend, bool) {
 	return mend{}, false
 }
 
-func (m *mender) apply(d mend) {
+// apply makes a change. It gives the object whose member it left out, which is
+// to be swept once all is applied: one by one would be slow.
+func (m *mender) apply(d mend) (parent *node) {
 	path := d.finding.InstanceLocation
-	parent, name := m.body.at(path[:len(path)-1]), path[len(path)-1]
-	switch value := parent.child(name); {
-	case value == nil: // left out already
+	object, name := m.body.at(path[:len(path)-1]), path[len(path)-1]
+	switch value := object.child(name); {
+	case value == nil, value.kind == leftOut:
 	case d.to != nil:
 		*value = *d.to
 	default:
@@ -105,8 +113,10 @@ func (m *mender) apply(d mend) {
 			m.nulls = make(map[string]*jsonschema.ValidationError)
 		}
 		m.nulls[place(path)] = d.finding
-		parent.remove(name)
+		*value = node{kind: leftOut}
+		return object
 	}
+	return nil
 }
 
 // place is a location as a key.

@@ -260,6 +260,9 @@ func (c *streamable) Err() error {
 func (c *streamable) Close(ctx context.Context) error {
 	known := c.Err() == nil
 	c.lose(ErrClosed)
+	flushing, flushed := context.WithTimeout(ctx, flushLimit)
+	c.flush(flushing)
+	flushed()
 	c.cancel(ErrClosed)
 	if a := c.agree.Load(); known && a.session != "" {
 		c.endSession(ctx, a)

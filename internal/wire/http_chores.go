@@ -12,6 +12,9 @@ const (
 	choreLimit = 5 * time.Second
 	// choresMax is how many of these are under way at once; more are dropped.
 	choresMax = 32
+	// flushLimit is how long the end of a conversation waits for them: a server
+	// should know which calls are cancelled, but may be the one that hangs.
+	flushLimit = time.Second
 )
 
 // chores is what a conversation over HTTP does beside its calls, in goroutines
@@ -59,6 +62,18 @@ func (c *chores) later(f func(ctx context.Context)) {
 	})
 	if !started {
 		<-c.slots
+	}
+}
+
+// flush waits for the messages that are being sent, at most until ctx ends.
+func (c *chores) flush(ctx context.Context) {
+	for range choresMax {
+		select {
+		case c.slots <- struct{}{}:
+			defer func() { <-c.slots }()
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 
