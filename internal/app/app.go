@@ -120,6 +120,7 @@ func listen(o Options) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listening on %s: %w (--host and --port set the address)", address, err)
 	}
+	l = timedListener{l, takeTime}
 	if o.CertFile == "" {
 		return l, nil
 	}

@@ -10,7 +10,6 @@ import (
 	"math"
 	"net/http"
 	"os/exec"
-	"slices"
 	"strconv"
 	"time"
 
@@ -172,31 +171,7 @@ func writeBody(w http.ResponseWriter, status int, contentType []string, body []b
 	h["Content-Type"] = contentType
 	h["Content-Length"] = []string{strconv.Itoa(len(body))}
 	w.WriteHeader(status)
-	if len(body) <= chunk {
-		_, _ = w.Write(body) // a caller that went away is seen by its context
-		return
-	}
-	writeSlowly(w, body)
-}
-
-const (
-	chunk     = 256 << 10
-	chunkTime = 30 * time.Second // for the caller to take a chunk
-)
-
-// writeSlowly writes a large body in chunks, and gives up on a caller that
-// does not take them, so that nobody can make mcpo keep many.
-func writeSlowly(w http.ResponseWriter, body []byte) {
-	control := http.NewResponseController(w)
-	for part := range slices.Chunk(body, chunk) {
-		_ = control.SetWriteDeadline(time.Now().Add(chunkTime)) // every connection has deadlines
-		if _, err := w.Write(part); err != nil {
-			return
-		}
-	}
-	if control.Flush() == nil {
-		_ = control.SetWriteDeadline(time.Time{})
-	}
+	_, _ = w.Write(body) // a caller that went away is seen by its context
 }
 
 // These are shared by all answers; nobody changes them.
