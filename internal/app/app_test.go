@@ -252,7 +252,7 @@ func TestCallsInFlightFinish(t *testing.T) {
 			if end == "reload" {
 				configFile(t, path, map[string][]string{"b": nil})
 				m.reload <- struct{}{}
-				m.await(404, "POST", "/a/wait", `{}`)
+				m.await(404, "GET", "/a/openapi.json", "") // a call to see it would wait itself
 				ended <- nil
 			} else {
 				go func() { ended <- m.stop() }()
