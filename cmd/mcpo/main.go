@@ -20,7 +20,6 @@ import (
 	"runtime/debug"
 	"strings"
 	"syscall"
-	"unicode"
 
 	"mcpo/internal/app"
 )
@@ -85,14 +84,6 @@ func hangups(ctx context.Context) <-chan struct{} {
 	return reload
 }
 
-// visible replaces control characters: what a server said may be among it.
-func visible(c rune) rune {
-	if unicode.IsControl(c) {
-		return ' '
-	}
-	return c
-}
-
 // exitStatus tells what err says, if anything, line by line, and gives the
 // status to exit with.
 func exitStatus(err error, stderr io.Writer) int {
@@ -106,7 +97,7 @@ func exitStatus(err error, stderr io.Writer) int {
 		}
 	}
 	for line := range strings.Lines(err.Error()) {
-		fmt.Fprintf(stderr, "mcpo: %s\n", strings.Map(visible, strings.TrimRight(line, "\n")))
+		fmt.Fprintf(stderr, "mcpo: %s\n", app.OneLine(strings.TrimRight(line, "\n")))
 	}
 	return code
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"mcpo/internal/app"
+	"mcpo/internal/config"
 )
 
 // usagef is a command line that was not understood: exit 2, and one line that
@@ -122,38 +123,16 @@ func printable(text string) string {
 }
 
 // nearest is the candidate that most likely was meant by word, empty when none
-// is near.
+// is near. No name of ours comes near to a word of more than 64 bytes.
 func nearest(word string, candidates []string) string {
+	if len(word) > 64 {
+		return ""
+	}
 	best, bestDistance := "", min(2, len(word)/2)+1
 	for _, c := range candidates {
-		if d := editDistance(word, c); d < bestDistance {
+		if d := config.EditDistance(word, c); d < bestDistance {
 			best, bestDistance = c, d
 		}
 	}
 	return best
-}
-
-// editDistance counts the bytes to insert, delete or replace to make b of a
-// (Levenshtein). Words beyond 64 bytes are as far as can be.
-func editDistance(a, b string) int {
-	if len(a) > 64 || len(b) > 64 {
-		return max(len(a), len(b))
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

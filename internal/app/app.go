@@ -65,7 +65,7 @@ func Run(ctx context.Context, o Options) error {
 // server's failure to start.
 func (a *app) live(ctx context.Context, served <-chan error) error {
 	failed := a.onlyServerFailed(ctx)
-	reload := a.reloads(ctx)
+	changed := a.changes(ctx)
 	for {
 		select {
 		case <-ctx.Done():
@@ -74,7 +74,9 @@ func (a *app) live(ctx context.Context, served <-chan error) error {
 			return fmt.Errorf("serving: %w", err)
 		case err := <-failed:
 			return err
-		case <-reload:
+		case <-changed:
+			a.reload()
+		case <-a.opts.Reload:
 			a.reload()
 		}
 	}

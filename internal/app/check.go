@@ -43,7 +43,9 @@ func Check(ctx context.Context, o Options, w io.Writer) error {
 		reason := ""
 		if status.State != upstream.StateConnected {
 			failed++
-			reason = oneLine(status.Err)
+			if status.Err != nil {
+				reason = OneLine(status.Err.Error())
+			}
 		}
 		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\t%s\n", s.Name(), status.Transport, status.State, status.Tools, status.Info.Protocol, reason)
 	}
@@ -54,18 +56,4 @@ func Check(ctx context.Context, o Options, w io.Writer) error {
 		return &ExitError{Code: 1, Err: fmt.Errorf("%d of %d servers failed", failed, len(a.servers))}
 	}
 	return nil
-}
-
-// oneLine keeps a reason from breaking the table.
-func oneLine(err error) string {
-	if err == nil {
-		return ""
-	}
-	line := []rune(err.Error())
-	for i, c := range line {
-		if c < ' ' {
-			line[i] = ' '
-		}
-	}
-	return string(line)
 }

@@ -14,7 +14,9 @@ package app
 import (
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
+	"unicode"
 
 	"mcpo/internal/config"
 )
@@ -101,3 +103,14 @@ func (e *ExitError) Error() string {
 
 // Unwrap gives Err.
 func (e *ExitError) Unwrap() error { return e.Err }
+
+// OneLine is text for a terminal, with a space in place of every control
+// character: a server's own words may be in it.
+func OneLine(text string) string {
+	return strings.Map(func(c rune) rune {
+		if unicode.IsControl(c) {
+			return ' '
+		}
+		return c
+	}, text)
+}

@@ -95,34 +95,24 @@ func closeServers(ctx context.Context, servers []*upstream.Server) {
 	wg.Wait()
 }
 
-// reloads tells when the configuration is to be read again: the file changed
-// (with --hot-reload), or somebody asked.
-func (a *app) reloads(ctx context.Context) <-chan struct{} {
-	wanted := make(chan struct{}, 1)
-	ask := func() {
-		select {
-		case wanted <- struct{}{}:
-		default:
-		}
-	}
-	if a.opts.HotReload && a.opts.ConfigPath != "" {
-		go func() {
-			if err := config.Watch(ctx, a.opts.ConfigPath, ask); err != nil {
-				a.opts.Log.Error("the configuration file cannot be watched; send SIGHUP to reload it", "error", err)
-			}
-		}()
+// changes tells when the configuration file has changed, with --hot-reload.
+func (a *app) changes(ctx context.Context) <-chan struct{} {
+	changed := make(chan struct{}, 1) // changes that come during a reload are one
+	if !a.opts.HotReload || a.opts.ConfigPath == "" {
+		return changed
 	}
 	go func() {
-		for {
+		err := config.Watch(ctx, a.opts.ConfigPath, func() {
 			select {
-			case <-ctx.Done():
-				return
-			case <-a.opts.Reload:
-				ask()
+			case changed <- struct{}{}:
+			default:
 			}
+		})
+		if err != nil {
+			a.opts.Log.Error("the configuration file cannot be watched; send SIGHUP to reload it", "error", err)
 		}
 	}()
-	return wanted
+	return changed
 }
 
 // reload reads the configuration again. Everything that can fail does so

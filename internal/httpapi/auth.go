@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 
 	"mcpo/internal/config"
@@ -84,7 +83,7 @@ func (a *KeyAuth) checkBasic(h http.Header, host, credentials string) *Refusal {
 // or change nothing and cannot be read.
 func (a *KeyAuth) mayUseBasic(h http.Header, host string) bool {
 	origin := h.Get("Origin")
-	if origin == "" || slices.Contains(a.cors.origins, origin) {
+	if origin == "" || a.cors.names(origin) {
 		return true
 	}
 	if site := h.Get("Sec-Fetch-Site"); site != "" {

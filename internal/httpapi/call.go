@@ -46,7 +46,7 @@ func (h *Handler) call(w http.ResponseWriter, r *http.Request, m *mount, tool st
 		return nil, refused
 	}
 	op, err := h.operation(r.Context(), m, who, tool)
-	if next := h.successor(m); errors.Is(err, upstream.ErrRemoved) && next != nil {
+	if next := h.successor(m, err); next != nil {
 		m = next
 		op, err = h.operation(r.Context(), m, who, tool)
 	}
@@ -62,7 +62,7 @@ func (h *Handler) call(w http.ResponseWriter, r *http.Request, m *mount, tool st
 		return nil, err
 	}
 	reply, err := m.server.Call(r.Context(), who, tool, args, r.Header)
-	if next := h.successor(m); errors.Is(err, upstream.ErrRemoved) && next != nil {
+	if next := h.successor(m, err); next != nil {
 		reply, err = next.server.Call(r.Context(), who, tool, args, r.Header)
 	}
 	if err != nil {
@@ -77,8 +77,12 @@ func (h *Handler) call(w http.ResponseWriter, r *http.Request, m *mount, tool st
 	return openapi.ResultBody(reply.Result)
 }
 
-// successor is the server that took the place of m in a reload, or nil.
-func (h *Handler) successor(m *mount) *mount {
+// successor is the server that took the place of m in a reload, if err says
+// that m was removed, or nil.
+func (h *Handler) successor(m *mount, err error) *mount {
+	if !errors.Is(err, upstream.ErrRemoved) {
+		return nil
+	}
 	if next := h.current.Load().byName[m.server.Name()]; next != m {
 		return next
 	}
@@ -174,16 +178,7 @@ func (h *Handler) logCall(ctx context.Context, server, tool string, status int, 
 	attrs := []slog.Attr{slog.String("server", server), slog.String("tool", cut(tool, 100)), slog.Int("status", status),
 		slog.Duration("duration", took.Round(time.Microsecond)), slog.String("request_id", id)}
 	if err != nil && level == slog.LevelWarn {
-		attrs = append(attrs, slog.Any("error", cause(err)))
+		attrs = append(attrs, slog.Any("error", err))
 	}
 	h.opts.Log.LogAttrs(ctx, level, "call", attrs...)
-}
-
-// cause is what an answer was made of.
-func cause(err error) error {
-	var a *answer
-	if errors.As(err, &a) && a.err != nil {
-		return a.err
-	}
-	return err
 }

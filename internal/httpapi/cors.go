@@ -34,7 +34,7 @@ func NewCORS(origins []string) *CORS {
 	return c
 }
 
-func (c *CORS) allows(origin string) bool { return c.all || slices.Contains(c.origins, origin) }
+func (c *CORS) allows(origin string) bool { return c.all || c.names(origin) }
 
 // names reports whether an origin is allowed by its own name, not by "*".
 func (c *CORS) names(origin string) bool { return slices.Contains(c.origins, origin) }

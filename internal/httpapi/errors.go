@@ -28,7 +28,6 @@ type answer struct {
 	detail     any // the value of the body's "detail" member
 	retryAfter time.Duration
 	header     http.Header // more headers, or nil
-	err        error       // the cause, for the log
 }
 
 // message is the usual detail: a sentence that a model or a person can act on.
@@ -45,12 +44,6 @@ func say(status int, format string, args ...any) *answer {
 // answerOf maps an error of a call to server to its answer. This is the one
 // ladder from errors to statuses.
 func answerOf(err error, server, tool string) *answer {
-	a := ladder(err, server, tool)
-	a.err = err
-	return a
-}
-
-func ladder(err error, server, tool string) *answer {
 	var (
 		known       *answer
 		invalid     *openapi.InvalidBody

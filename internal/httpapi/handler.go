@@ -176,11 +176,11 @@ type route struct {
 // route finds what the path names. Segments are split before they are decoded,
 // so that an encoded slash belongs to a name.
 func (h *Handler) route(g *Generation, r *http.Request) (route, bool) {
-	path := h.strip(r.URL.EscapedPath(), h.root)
+	path := strip(r.URL.EscapedPath(), h.root)
 	if found, ok := h.ownRoute(g, path); ok && found.kind.allows(r.Method) {
 		return found, true
 	}
-	inner := h.strip(path, h.prefix)
+	inner := strip(path, h.prefix)
 	if g.single != nil {
 		return serverRoute(g.single, strings.TrimPrefix(inner, "/"), r.Method)
 	}
@@ -197,7 +197,7 @@ func (h *Handler) route(g *Generation, r *http.Request) (route, bool) {
 }
 
 // strip takes a prefix of whole segments away, if it is there.
-func (h *Handler) strip(path, prefix string) string {
+func strip(path, prefix string) string {
 	if rest, ok := strings.CutPrefix(path, prefix); ok && prefix != "" && (rest == "" || rest[0] == '/') {
 		return rest
 	}

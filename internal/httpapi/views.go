@@ -15,7 +15,7 @@ func (h *Handler) serveDocs(w http.ResponseWriter, m *mount) {
 	if m != nil {
 		base, title = h.base(m), h.info(m, m.server.Tools(caller.Shared())).Title
 	}
-	pages.WriteDocs(w, pages.Docs{Title: title, OpenAPI: base + "/openapi.json", Assets: base + "/docs/assets/"})
+	pages.WriteDocs(w, pages.Docs{Title: title, OpenAPI: base + "/openapi.json", Assets: base + "/" + assets})
 }
 
 // serveIndex shows the servers to people.

@@ -329,15 +329,14 @@ func (c *connection) call(ctx context.Context, name string, args json.RawMessage
 				continue
 			}
 		}
-		return reply, c.explain(session, err)
+		return reply, c.explain(err)
 	}
 }
 
 // explain tells a refusal of this one call from the loss of the connection.
-func (c *connection) explain(session *wire.Session, err error) error {
+func (c *connection) explain(err error) error {
 	var status *wire.StatusError
-	switch {
-	case errors.As(err, &status), errors.Is(err, wire.ErrReplyTooLarge):
+	if errors.As(err, &status) || errors.Is(err, wire.ErrReplyTooLarge) {
 		return err
 	}
 	return &LostError{Server: c.cfg.Name, Err: err}

@@ -70,6 +70,35 @@ func (p *pending) deliver(m message) bool {
 	return ok && p.settle(id, outcome{reply: m.reply()})
 }
 
+// oversized fails the call that a message answers which is too large to be
+// read, of which only the ends are known. If the id stands in neither, a single
+// waiting call is meant. It reports whether there was such a call.
+func (p *pending) oversized(ends []byte) bool {
+	id, ok := guessID(ends)
+	if !ok {
+		id, ok = p.only()
+	}
+	return ok && p.settle(id, outcome{err: ErrReplyTooLarge})
+}
+
+// dispatch hands each message of a line or event to whom it belongs: replies
+// to their calls, notifications to h, and to answer what is to be answered of
+// the server's own requests.
+func (p *pending) dispatch(messages []message, h Handler, answer func(frame []byte)) {
+	for _, m := range messages {
+		switch {
+		case m.method == nil:
+			p.deliver(m)
+		case m.id != nil:
+			if asks(m) {
+				answer(appendAnswer(nil, m))
+			}
+		case h.Notification != nil:
+			h.Notification(m.methodName(), m.params)
+		}
+	}
+}
+
 // fail ends all calls in flight, and every later one, with err. Only the
 // first reason counts.
 func (p *pending) fail(err error) {

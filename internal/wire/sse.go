@@ -106,7 +106,9 @@ func (c *sse) read(body io.ReadCloser, events *eventReader) {
 		e, err := events.next()
 		switch {
 		case errors.Is(err, ErrReplyTooLarge):
-			c.tooLarge(e.data)
+			if !c.calls.oversized(e.data) {
+				c.log.Warn("the server sent a message that is too large; it is skipped", "limit_bytes", c.max)
+			}
 		case err != nil:
 			c.end(err)
 			return
@@ -123,29 +125,7 @@ func (c *sse) receive(data []byte) {
 		c.log.Warn("the server sent an event that is no JSON-RPC message; it is skipped", "error", err)
 		return
 	}
-	for _, m := range messages {
-		switch {
-		case m.method == nil:
-			c.calls.deliver(m)
-		case m.id != nil:
-			if asks(m) {
-				c.beside(nil, appendAnswer(nil, m))
-			}
-		case c.handler.Notification != nil:
-			c.handler.Notification(m.methodName(), m.params)
-		}
-	}
-}
-
-// tooLarge fails the call that an oversized message answers.
-func (c *sse) tooLarge(ends []byte) {
-	id, ok := guessID(ends)
-	if !ok {
-		id, ok = c.calls.only()
-	}
-	if !ok || !c.calls.settle(id, outcome{err: ErrReplyTooLarge}) {
-		c.log.Warn("the server sent a message that is too large; it is skipped", "limit_bytes", c.max)
-	}
+	c.calls.dispatch(messages, c.handler, func(answer []byte) { c.beside(nil, answer) })
 }
 
 // end ends the conversation: what is in flight may have run, what comes later

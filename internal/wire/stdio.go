@@ -297,7 +297,9 @@ func (s *stdio) readStdout(r io.Reader) {
 		line, err := readLine(in, s.max)
 		switch {
 		case errors.Is(err, ErrReplyTooLarge):
-			s.tooLarge(line)
+			if !s.calls.oversized(line) {
+				s.log.Warn("the server sent a message that is too large; it is skipped", "limit_bytes", s.max)
+			}
 		case len(line) > 0:
 			s.line(line)
 		}
@@ -315,30 +317,7 @@ func (s *stdio) line(line []byte) {
 			"line", string(line[:min(len(line), 200)]))
 		return
 	}
-	for _, m := range messages {
-		switch {
-		case m.method == nil:
-			s.calls.deliver(m)
-		case m.id != nil:
-			if asks(m) {
-				s.tryEnqueue(appendAnswer(nil, m))
-			}
-		case s.handler.Notification != nil:
-			s.handler.Notification(m.methodName(), m.params)
-		}
-	}
-}
-
-// tooLarge fails the call that an oversized line answers. The id stands at the
-// line's beginning or end; if it is in neither, a single waiting call is meant.
-func (s *stdio) tooLarge(ends []byte) {
-	id, ok := guessID(ends)
-	if !ok {
-		id, ok = s.calls.only()
-	}
-	if !ok || !s.calls.settle(id, outcome{err: ErrReplyTooLarge}) {
-		s.log.Warn("the server sent a message that is too large; it is skipped", "limit_bytes", s.max)
-	}
+	s.calls.dispatch(messages, s.handler, s.tryEnqueue)
 }
 
 // readLine reads up to the next newline and leaves it out. Of a line longer
