@@ -57,6 +57,9 @@ func (h *Handler) call(w http.ResponseWriter, r *http.Request, m *mount, tool st
 	if err != nil {
 		return nil, err
 	}
+	op.WarnUnchecked(func(reason error) {
+		h.opts.Log.Warn("arguments of a tool go to its server unchecked", "server", m.server.Name(), "tool", cut(tool, 100), "error", reason)
+	})
 	args, err := op.Arguments(body)
 	if err != nil {
 		return nil, err

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
@@ -17,6 +18,7 @@ type Operation struct {
 	once      sync.Once
 	validator *jsonschema.Schema // nil when the schema does not compile
 	unchecked error              // why it does not
+	warned    atomic.Bool
 }
 
 // Arguments makes a tool's arguments of a request's body. A body that is empty
@@ -127,4 +129,12 @@ func (noLoader) Load(string) (any, error) {
 func (op *Operation) Unchecked() error {
 	op.once.Do(op.compile)
 	return op.unchecked
+}
+
+// WarnUnchecked gives warn the reason why calls are not checked, if there is
+// one, at the first call only. It may be called from many goroutines at once.
+func (op *Operation) WarnUnchecked(warn func(reason error)) {
+	if err := op.Unchecked(); err != nil && !op.warned.Swap(true) {
+		warn(err)
+	}
 }
