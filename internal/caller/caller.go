@@ -13,5 +13,13 @@ type ID struct{ name string }
 // everybody who may use mcpo at all, together.
 func Shared() ID { return ID{name: "shared"} }
 
-// String names the caller in logs.
+// Local returns the person at this machine: the caller of requests that come
+// from its loopback addresses without an identity, where callers part ways.
+func Local() ID { return ID{name: "local"} }
+
+// FromStore gives back the caller whose name String gave, for what was kept
+// under it. It must not be used for what a request says.
+func FromStore(name string) ID { return ID{name} }
+
+// String names the caller in logs and stores.
 func (id ID) String() string { return id.name }
