@@ -3,6 +3,7 @@ package config
 import (
 	"encoding/json"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -14,9 +15,9 @@ type Config struct {
 	Servers []Server
 	// PublicURL is where people reach mcpo; "" when not told.
 	PublicURL string
-	// Identity and Storage are the blocks of those names, as JSON with their
-	// references expanded.
-	Identity, Storage json.RawMessage
+	// Identity is the block of that name, as JSON with its references expanded.
+	Identity json.RawMessage
+	Storage  Storage
 	// Warnings are oddities that do not keep mcpo from starting.
 	Warnings []Problem
 }
@@ -65,9 +66,8 @@ type Server struct {
 	// Timeout bounds a call; 0 stands for the default.
 	Timeout time.Duration
 	Forward Forwarding
-	// OAuth is the oauth block, as JSON with its references expanded; nil
-	// without one.
-	OAuth json.RawMessage
+	// OAuth is nil without an oauth block.
+	OAuth *OAuth
 }
 
 // Equal reports whether two servers are configured alike, so that a reload may
@@ -76,5 +76,5 @@ func (s Server) Equal(o Server) bool {
 	return s.Name == o.Name && s.Transport == o.Transport && s.Command == o.Command && s.Dir == o.Dir && s.URL == o.URL &&
 		s.Timeout == o.Timeout && slices.Equal(s.Args, o.Args) && maps.Equal(s.Env, o.Env) && maps.Equal(s.Headers, o.Headers) &&
 		slices.Equal(s.DisabledTools, o.DisabledTools) && slices.Equal(s.EnabledTools, o.EnabledTools) &&
-		(s.EnabledTools == nil) == (o.EnabledTools == nil) && s.Forward.equal(o.Forward) && string(s.OAuth) == string(o.OAuth)
+		(s.EnabledTools == nil) == (o.EnabledTools == nil) && s.Forward.equal(o.Forward) && reflect.DeepEqual(s.OAuth, o.OAuth)
 }

@@ -17,7 +17,7 @@ import (
 var update = flag.Bool("update", false, "write the .want files anew")
 
 func testEnv(name string) (string, bool) {
-	value, ok := map[string]string{"TOKEN": "t0ken", "EMPTY": ""}[name]
+	value, ok := map[string]string{"TOKEN": "t0ken", "EMPTY": "", "HOME": "/home/me", "USERPROFILE": "/home/me", "KEY": "0123456789abcdef", "PORT": "4040"}[name]
 	return value, ok
 }
 
@@ -62,6 +62,7 @@ func describe(t *testing.T, cfg *Config, err error) string {
 	}
 	shown := *cfg
 	shown.Warnings = nil
+	shown.Storage.Path = filepath.ToSlash(shown.Storage.Path)
 	text, err := json.MarshalIndent(shown, "", "  ")
 	if err != nil {
 		t.Fatal(err)
@@ -145,6 +146,9 @@ func FuzzLoad(f *testing.F) {
 		"", "null", "[]", "{}", "\uFEFF{ // c\n\"mcpServers\": {\"a\": {\"command\": \"x\",},},}",
 		`{"mcpServers":{"a":{"url":"http://${TOKEN}:1/","headers":{"X":"${file:/run/secrets/key}"},"timeout":1e300}}}`,
 		`{"mcpServers":{"a":{"command":"$${x}${EMPTY:-d}","oauth":{"a":["${NONE}"]},"client_header_forwarding":{"enabled":1}}}}`,
+		`{"mcpServers":{"a":{"url":"http://h/","oauth":{"server_url":"https://h","callback_port":"${PORT}","session_timeout_minutes":1e300,
+			"scopes":"a b","allow_hosts":["10.1.2.3/8"],"client_metadata":{"client_id":"x","client_uri":"https://h","redirect_uris":["http://h/"]}}}},
+			"storage":{"path":"~/x","encryption_key":["${KEY}"]}}`,
 	} {
 		f.Add([]byte(seed))
 	}
@@ -162,8 +166,8 @@ func FuzzLoad(f *testing.F) {
 			if s.Name == "" || s.Timeout < 0 || (s.Transport == Stdio) == (s.Command == "") || (s.Transport == Stdio) != (s.URL == "") {
 				t.Errorf("a server that cannot be: %+v", s)
 			}
-			if s.OAuth != nil && !json.Valid(s.OAuth) {
-				t.Errorf("the oauth block is no JSON: %s", s.OAuth)
+			if s.OAuth != nil {
+				checkOAuth(t, s)
 			}
 			if !s.Equal(s) {
 				t.Errorf("not equal to itself: %+v", s)
@@ -209,6 +213,13 @@ func TestShowsNoSecrets(t *testing.T) {
 		`"type": "${S}"`, `"type": "${S}", "url": "http://h/"`, `"url": "${S}"`, `"url": "http://h/%zz${S}"`, `"url": "http://a:${file:/s}@h"`,
 		`"url": "http://h/", "headers": {"X": "${S}"}`, `"url": "http://h/", "headers": {"X": "${file:/s}"}`,
 		`"command": "x", "env": {"K": "${file:/s}"}`, `"command": "x", "timeout": "${S}"`, `"command": "x", "args": "hunter2"`,
+		`"url": "http://h/", "oauth": {"server_url": "http://a:${file:/s}@h"}`, `"url": "http://h/", "oauth": {"server_url": "${S}"}`,
+		`"url": "http://h/", "oauth": {"server_url": "auto", "callback_port": "${S}", "session_timeout_minutes": "${S}"}`,
+		`"url": "http://h/", "oauth": {"server_url": "auto", "storage_type": "${S}", "catalog": "${S}", "resource": "${S}", "scopes": ["${S}"]}`,
+		`"url": "http://h/", "oauth": {"server_url": "auto", "client_metadata_url": "${S}", "allow_hosts": ["${S}"]}`,
+		`"url": "http://h/", "oauth": {"server_url": "auto", "webui_secret_key": ["hunter2"], "authorize_params": "hunter2"}`,
+		`"url": "http://h/", "oauth": {"server_url": "auto", "client_metadata": {"redirect_uris": ["${S}"], "client_secret": "${S}",
+			"token_endpoint_auth_method": "${S}", "token_endpoint": "${S}"}}`,
 		`"command": "x", "env": "hunter2"`, `"url": "http://h/", "headers": ["hunter2"]`, `"command": "x", "disabled": "${S}"`,
 	} {
 		_, err := parse("f", []byte(`{"mcpServers":{"a":{`+members+`}}}`), env, read)
@@ -226,8 +237,8 @@ func TestSaysWhenAllServersAreDisabled(t *testing.T) {
 }
 
 func TestRefusesNamesTwiceInBlocks(t *testing.T) {
-	_, err := parse("f", []byte("{\"mcpServers\":{\"a\":{\"url\":\"http://h/\",\n\"oauth\":{\"x\":1,\n\"x\":2}}}}"), testEnv, testRead)
-	if want := "f:3: mcpServers.a.oauth.x: this name appears twice"; err == nil || !strings.HasPrefix(err.Error(), want) {
+	_, err := parse("f", []byte("{\"mcpServers\":{\"a\":{\"url\":\"http://h/\",\n\"oauth\":{\"server_url\":\"auto\",\"client_metadata\":{\"jwks\":{\"x\":1,\n\"x\":2}}}}}}"), testEnv, testRead)
+	if want := "f:3: mcpServers.a.oauth.client_metadata.jwks.x: this name appears twice"; err == nil || !strings.HasPrefix(err.Error(), want) {
 		t.Errorf("parse = %v, want %q", err, want)
 	}
 }

@@ -16,6 +16,9 @@ var (
 	rootKeys   = [...]string{"mcpServers", "public_url", "identity", "storage"}
 	serverKeys = [...]string{"command", "args", "env", "cwd", "type", "url", "headers", "disabledTools", "disabled_tools", "enabledTools",
 		"enabled_tools", "timeout", "client_header_forwarding", "oauth", "disabled"}
+	oauthKeys = [...]string{"server_url", "callback_port", "use_loopback", "storage_type", "multi_user", "webui_secret_key",
+		"session_timeout_minutes", "client_metadata", "client_metadata_url", "scopes", "resource", "authorize_params",
+		"allow_missing_pkce", "allow_unverified_jwt", "allow_hosts", "catalog"}
 	// foreignKeys are other programs' and silently left to them.
 	foreignKeys = [...]string{"$schema", "description", "autoApprove", "alwaysAllow", "name", "icon"}
 	// reserved are mcpo's own routes at the root.
@@ -40,8 +43,7 @@ func (r *reader) root(v hujson.Value, cfg *Config) {
 			}
 		case "identity":
 			cfg.Identity = r.block(m.Value, name)
-		case "storage":
-			cfg.Storage = r.block(m.Value, name)
+		case "storage": // read below, for its defaults depend on the servers
 		default:
 			r.unknown(m, "", rootKeys[:])
 		}
@@ -49,6 +51,7 @@ func (r *reader) root(v hujson.Value, cfg *Config) {
 	if !found {
 		r.problem(v, "mcpServers", example, "there is no mcpServers")
 	}
+	cfg.Storage = r.storage(v, cfg.Servers)
 }
 
 func (r *reader) unknown(m hujson.ObjectMember, path string, known []string) {
@@ -119,11 +122,15 @@ func (r *reader) server(v hujson.Value, name string) (s Server, ok bool) {
 		case key == "type":
 			kind = &members[i].Value
 		case key == "disabled": // read before
+		case key == "oauth": // read below, for it depends on the transport
 		case !r.member(&s, m.Value, key, join(path, key)):
 			r.unknown(m, path, serverKeys[:])
 		}
 	}
 	r.transport(&s, v, kind, path)
+	if given(v, "oauth") && s.Transport != Stdio {
+		s.OAuth = r.oauth(at(v, "oauth"), join(path, "oauth"))
+	}
 	return s, true
 }
 
@@ -152,8 +159,6 @@ func (r *reader) member(s *Server, v hujson.Value, key, path string) bool {
 		s.Timeout = r.duration(v, path)
 	case "client_header_forwarding":
 		s.Forward = r.forwarding(v, path)
-	case "oauth":
-		s.OAuth = r.block(v, path)
 	default:
 		return false
 	}
@@ -187,7 +192,7 @@ func (r *reader) transport(s *Server, v hujson.Value, kind *hujson.Value, path s
 		r.problem(v, path, `write "command": "…"`, "a stdio server needs a command")
 	case stdio && has(v, "url"):
 		r.problem(at(v, "url"), join(path, "url"), "keep one of the two", "a stdio server has a command and no url")
-	case stdio && s.OAuth != nil:
+	case stdio && given(v, "oauth"):
 		r.problem(at(v, "oauth"), join(path, "oauth"), "remove the oauth block", "OAuth is not applicable to stdio servers")
 	case !stdio && !has(v, "url"):
 		r.problem(v, path, `write "url": "https://…"`, "a server of type %s needs a url", s.Transport)
@@ -199,6 +204,9 @@ func (r *reader) transport(s *Server, v hujson.Value, kind *hujson.Value, path s
 func has(v hujson.Value, key string) bool {
 	return at(v, key).StartOffset != v.StartOffset
 }
+
+// given reports whether an object has a key whose value is not null.
+func given(v hujson.Value, key string) bool { return has(v, key) && !isNull(at(v, key)) }
 
 // at is the value of an object's key, or the object where there is none.
 func at(v hujson.Value, key string) hujson.Value {

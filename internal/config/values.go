@@ -67,6 +67,11 @@ func kindOf(v hujson.Value) string {
 	return "nothing"
 }
 
+func isNull(v hujson.Value) bool {
+	l, ok := v.Value.(hujson.Literal)
+	return ok && l.Kind() == 'n'
+}
+
 // text reads a string and expands it.
 func (r *reader) text(v hujson.Value, path string) string {
 	l, ok := v.Value.(hujson.Literal)
@@ -189,7 +194,7 @@ func (r *reader) duration(v hujson.Value, path string) time.Duration {
 // block keeps a value as standard JSON, with the references in its strings
 // expanded; nil stands for null.
 func (r *reader) block(v hujson.Value, path string) json.RawMessage {
-	if l, ok := v.Value.(hujson.Literal); ok && l.Kind() == 'n' {
+	if isNull(v) {
 		return nil
 	}
 	v = v.Clone()

@@ -48,7 +48,7 @@ func TestServerEqual(t *testing.T) {
 	base := Server{
 		Name: "n", Transport: Stdio, Command: "c", Args: []string{"a"}, Env: map[string]string{"k": "v"}, Dir: "d", URL: "u",
 		Headers: map[string]string{"H": "v"}, EnabledTools: []string{"e"}, DisabledTools: []string{"d"}, Timeout: time.Second,
-		Forward: Forwarding{Enabled: true}, OAuth: json.RawMessage(`{}`),
+		Forward: Forwarding{Enabled: true}, OAuth: &OAuth{CallbackPort: 1},
 	}
 	if !base.Equal(base) {
 		t.Error("a server does not equal itself")
