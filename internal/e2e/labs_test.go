@@ -19,13 +19,16 @@ type labKind struct {
 	command func(t *testing.T) *exec.Cmd
 	// urls gives the URLs of the MCP server and of the authorization server.
 	urls      func(port, authPort string) (mcp, issuer string)
-	person    person
-	asks      bool // somebody has to sign in, and may deny
+	person    person // who has to sign in, if anybody
 	refreshes bool
+	offline   bool // may want to be asked for offline_access
 	revokes   bool
-	whoami    probe // a call that needs a login, without the server's name
-	tellsWho  bool  // whoami answers with the person's name
+	whoami    probe // a call, without the server's name; the answer has the name "alice"
 }
+
+func (k labKind) asksSomebody() bool       { return k.person.name != "" }
+func (k labKind) givesRefreshTokens() bool { return k.refreshes }
+func (k labKind) knowsOfflineAccess() bool { return k.offline }
 
 func labKinds() []labKind {
 	return []labKind{
@@ -35,9 +38,9 @@ func labKinds() []labKind {
 			urls: func(port, authPort string) (string, string) {
 				return "http://127.0.0.1:" + port + "/mcp", "http://127.0.0.1:" + authPort + "/oidc"
 			},
-			person: person{name: "alice", password: "any"},
-			asks:   true, refreshes: true, revokes: true,
-			whoami: probe{"/whoami", `{}`}, tellsWho: true,
+			person:    person{name: "alice", password: "any"},
+			refreshes: true, offline: true, revokes: true,
+			whoami: probe{"/whoami", `{}`},
 		},
 		{
 			name: "python-sdk",
@@ -47,9 +50,9 @@ func labKinds() []labKind {
 			urls: func(port, _ string) (string, string) {
 				return "http://127.0.0.1:" + port + "/mcp", "http://127.0.0.1:" + port
 			},
-			person: person{name: "alice", password: "alice-password"},
-			asks:   true, refreshes: true, revokes: true,
-			whoami: probe{"/whoami", `{}`}, tellsWho: true,
+			person:    person{name: "alice", password: "alice-password"},
+			refreshes: true, revokes: true,
+			whoami: probe{"/whoami", `{}`},
 		},
 		{
 			name:    "typescript-sdk",
@@ -136,6 +139,7 @@ const (
 	logins        = "granted authorization_code"
 	refreshes     = "granted refresh_token"
 	revocations   = "revoked"
+	reuses        = "reused a refresh token"
 )
 
 // count tells how often something happened since the lab was started.

@@ -100,7 +100,7 @@ class Memory:
             return None
         found = login.refresh.get(refresh_token)
         if found is None:
-            said("refused a refresh token that was spent")
+            said("reused a refresh token")
             login.over = True
         return found
 
