@@ -1,0 +1,162 @@
+package oauthtest
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/modelcontextprotocol/go-sdk/auth"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+)
+
+// protected is the MCP server, and what it opened for its callers.
+type protected struct {
+	mu      sync.Mutex
+	handler http.Handler
+	servers []*mcp.Server // one for each MCP session
+}
+
+func adminScope(o Options) string { return cmp.Or(o.AdminScope, "admin") }
+
+// serveMCP lets in who has a token for this very server.
+func (s *Server) serveMCP(w http.ResponseWriter, r *http.Request, o Options) {
+	if o.SlashRedirect && !strings.HasSuffix(r.URL.Path, "/") {
+		http.Redirect(w, r, r.URL.Path+"/", http.StatusTemporaryRedirect)
+		return
+	}
+	kind, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	s.mu.Lock()
+	held := s.records.access[token]
+	ok := strings.EqualFold(kind, "Bearer") && held != nil && !held.over && s.now().Before(held.expires)
+	s.mu.Unlock()
+	if !ok {
+		s.challenge(w, o, http.StatusUnauthorized, invalidIf(token != ""), o.ChallengeScope)
+		return
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 4<<20))
+	if err != nil {
+		http.Error(w, "the body is too large", http.StatusRequestEntityTooLarge)
+		return
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	if callsAdmin(body) && (o.NeverEnough || !slices.Contains(held.scopes, adminScope(o))) {
+		s.challenge(w, o, http.StatusForbidden, "insufficient_scope", adminScope(o))
+		return
+	}
+	// The SDK's own middleware ties an MCP session to the person who opened it.
+	verify := func(context.Context, string, *http.Request) (*auth.TokenInfo, error) {
+		return &auth.TokenInfo{UserID: held.user, Scopes: held.scopes}, nil
+	}
+	s.mcp.mu.Lock()
+	h := s.mcp.handler
+	s.mcp.mu.Unlock()
+	auth.RequireBearerToken(verify, &auth.RequireBearerTokenOptions{AllowMissingExpiration: true})(h).ServeHTTP(w, r)
+}
+
+func invalidIf(had bool) string {
+	if had {
+		return "invalid_token"
+	}
+	return ""
+}
+
+// challenge refuses and says what would help (RFC 6750 §3, RFC 9728 §5.1).
+func (s *Server) challenge(w http.ResponseWriter, o Options, status int, code, scope string) {
+	var params []string
+	add := func(name, value string) {
+		if value != "" {
+			params = append(params, fmt.Sprintf("%s=%q", name, value))
+		}
+	}
+	add("error", code)
+	add("scope", scope)
+	if !o.BareChallenge && !o.NoResourceMetadata && !o.ResourceAtRoot {
+		add("resource_metadata", cmp.Or(o.ChallengeMetadata, s.mcpOrigin+resourceMetadata+strings.TrimPrefix(s.MCP, s.mcpOrigin)))
+	}
+	if !o.NoChallenge {
+		w.Header().Set("WWW-Authenticate", strings.TrimSpace("Bearer "+strings.Join(params, ", ")))
+	}
+	http.Error(w, cmp.Or(code, "a token is needed"), status)
+}
+
+func callsAdmin(body []byte) bool {
+	var m struct {
+		Method string `json:"method"`
+		Params struct {
+			Name string `json:"name"`
+		} `json:"params"`
+	}
+	return json.Unmarshal(body, &m) == nil && m.Method == "tools/call" && m.Params.Name == "admin"
+}
+
+// resetMCP ends all MCP sessions and starts over.
+func (s *Server) resetMCP() {
+	s.mcp.close()
+	open := func(r *http.Request) *mcp.Server {
+		user := ""
+		if who := auth.TokenInfoFromContext(r.Context()); who != nil {
+			user = who.UserID
+		}
+		return s.mcp.open(user, s.options().Tools)
+	}
+	s.mcp.mu.Lock()
+	defer s.mcp.mu.Unlock()
+	if s.sse {
+		s.mcp.handler = mcp.NewSSEHandler(open, nil)
+		return
+	}
+	s.mcp.handler = mcp.NewStreamableHTTPHandler(open, nil)
+}
+
+// open makes the server of one MCP session.
+func (p *protected) open(user string, more func(string, *mcp.Server)) *mcp.Server {
+	server := mcp.NewServer(&mcp.Implementation{Name: "oauthtest", Version: "1.0.0"}, nil)
+	mcp.AddTool(server, &mcp.Tool{Name: "whoami", Description: "Answers with the name of the person who signed in."}, whoami)
+	mcp.AddTool(server, &mcp.Tool{Name: "add", Description: "Answers with the sum of two numbers."}, add)
+	mcp.AddTool(server, &mcp.Tool{Name: "admin", Description: "Answers to those who were granted more than the usual."}, whoami)
+	if more != nil {
+		more(user, server)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.servers = append(p.servers, server)
+	return server
+}
+
+func (p *protected) close() {
+	p.mu.Lock()
+	servers := p.servers
+	p.servers = nil
+	p.mu.Unlock()
+	for _, server := range servers {
+		for session := range server.Sessions() {
+			_ = session.Close()
+		}
+	}
+}
+
+type nothing struct{}
+
+func whoami(_ context.Context, r *mcp.CallToolRequest, _ nothing) (*mcp.CallToolResult, any, error) {
+	if r.Extra == nil || r.Extra.TokenInfo == nil {
+		return nil, nil, errors.New("nobody signed in")
+	}
+	return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: r.Extra.TokenInfo.UserID}}}, nil, nil
+}
+
+type summands struct {
+	A float64 `json:"a"`
+	B float64 `json:"b"`
+}
+
+func add(_ context.Context, _ *mcp.CallToolRequest, in summands) (*mcp.CallToolResult, any, error) {
+	return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: fmt.Sprint(in.A + in.B)}}}, nil, nil
+}

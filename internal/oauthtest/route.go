@@ -1,0 +1,211 @@
+package oauthtest
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+)
+
+// movedTo is what Redirects puts before a path.
+const movedTo = "/moved"
+
+// Endpoint is the URL of "authorize", "token", "register" or "revoke".
+func (s *Server) Endpoint(name string) string {
+	return s.issuerOrigin + s.prefix(s.options()) + name
+}
+
+// prefix is the path that endpoints lie under: not one that a guess would find,
+// unless there is no metadata and guessing is all there is.
+func (s *Server) prefix(o Options) string {
+	if o.Metadata == Nowhere {
+		return "/"
+	}
+	return o.IssuerPath + "/oauth/"
+}
+
+// endpoint names what a path on an origin is, "" for nothing.
+func (s *Server) endpoint(o Options, here, path string) string {
+	if here == s.mcpOrigin {
+		switch s.mcpOrigin + path {
+		case s.MCP, s.MCP + "/":
+			return "mcp"
+		}
+		if strings.HasPrefix(path, resourceMetadata) {
+			return "resource"
+		}
+	}
+	if here != s.issuerOrigin {
+		return ""
+	}
+	switch path {
+	case "/.well-known/oauth-authorization-server" + o.IssuerPath,
+		"/.well-known/openid-configuration" + o.IssuerPath,
+		o.IssuerPath + "/.well-known/openid-configuration":
+		return "metadata"
+	}
+	name, ok := strings.CutPrefix(path, s.prefix(o))
+	switch {
+	case !ok:
+		return ""
+	case name == "register" && o.NoRegistration, name == "revoke" && o.NoRevocation:
+		return ""
+	}
+	return name
+}
+
+// answer is where every request comes in.
+func (s *Server) answer(w http.ResponseWriter, r *http.Request, here string) {
+	o := s.options()
+	path, moved := strings.CutPrefix(r.URL.Path, movedTo)
+	name := s.endpoint(o, here, path)
+	if moved {
+		name = cmp.Or(s.endpoint(o, s.issuerOrigin, path), s.endpoint(o, s.mcpOrigin, path))
+	}
+	form, body := url.Values{}, ""
+	if name != "mcp" {
+		form, body = read(w, r)
+	}
+	if name == "token" && form.Get("grant_type") == "refresh_token" {
+		name = "refresh"
+	}
+	if moved {
+		s.traffic.record("moved", r, form, body)
+	} else {
+		s.traffic.record(name, r, form, body)
+	}
+	switch {
+	case o.Redirects[name] != 0 && !moved:
+		s.redirect(w, r, here, o.Redirects[name])
+	case s.instead(w, o, name):
+	case name == "mcp":
+		s.wait(r, name)
+		s.serveMCP(w, r, o)
+	default:
+		// The work is done first, so that an answer that is kept back or never
+		// arrives has had its effect.
+		done := httptest.NewRecorder()
+		s.work(done, r, o, name, form, body)
+		s.wait(r, name)
+		maps.Copy(w.Header(), done.Header())
+		w.WriteHeader(done.Code)
+		_, _ = w.Write(done.Body.Bytes())
+	}
+}
+
+func (s *Server) work(w http.ResponseWriter, r *http.Request, o Options, name string, form url.Values, body string) {
+	switch name {
+	case "resource":
+		s.resource(w, r, o)
+	case "metadata":
+		s.metadata(w, r, o)
+	case "register":
+		s.register(w, o, body)
+	case "authorize":
+		s.authorize(w, r, o, form)
+	case "login":
+		s.login(w, r, form)
+	case "consent":
+		s.consent(w, r, o, form)
+	case "token", "refresh":
+		s.token(w, r, o, form)
+	case "revoke":
+		s.revoke(w, r, o, form)
+	default:
+		notFound(w, o)
+	}
+}
+
+// read takes the body apart: a form, or else the query.
+func read(w http.ResponseWriter, r *http.Request) (form url.Values, body string) {
+	b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 1<<20))
+	if err != nil || r.Method != http.MethodPost {
+		return r.URL.Query(), ""
+	}
+	if kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); kind != "application/x-www-form-urlencoded" {
+		return url.Values{}, string(b)
+	}
+	form, err = url.ParseQuery(string(b))
+	if err != nil {
+		form = url.Values{}
+	}
+	return form, string(b)
+}
+
+func (s *Server) redirect(w http.ResponseWriter, r *http.Request, here string, to Redirect) {
+	if to == CrossOrigin {
+		here = s.Other
+		if s.issuerOrigin == s.Other {
+			here = s.mcpOrigin
+		}
+	}
+	http.Redirect(w, r, here+movedTo+r.URL.RequestURI(), http.StatusTemporaryRedirect)
+}
+
+// instead plays Options.Instead.
+func (s *Server) instead(w http.ResponseWriter, o Options, name string) bool {
+	a, ok := o.Instead[name]
+	if !ok {
+		return false
+	}
+	s.mu.Lock()
+	s.spent[name]++
+	over := a.Times > 0 && s.spent[name] > a.Times
+	s.mu.Unlock()
+	if over {
+		return false
+	}
+	maps.Copy(w.Header(), a.Header)
+	w.WriteHeader(cmp.Or(a.Status, http.StatusOK))
+	_, _ = io.WriteString(w, a.Body)
+	_, _ = w.Write(bytes.Repeat([]byte(" "), a.Pad))
+	return true
+}
+
+// wait keeps an answer back as Hold says.
+func (s *Server) wait(r *http.Request, name string) {
+	gate := s.traffic.gate(name)
+	if gate == nil {
+		return
+	}
+	select {
+	case <-gate:
+	case <-s.closed:
+	case <-r.Context().Done():
+	}
+}
+
+func notFound(w http.ResponseWriter, o Options) {
+	if o.HTMLForUnknown {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		_, _ = io.WriteString(w, "<!doctype html><title>An application</title><div id=app></div>")
+		return
+	}
+	http.Error(w, "not found", http.StatusNotFound)
+}
+
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(v)
+}
+
+// refusal is an error as OAuth writes it (RFC 6749 §5.2).
+type refusal struct {
+	status            int
+	code, description string
+}
+
+func refuse(code, description string) *refusal {
+	return &refusal{http.StatusBadRequest, code, description}
+}
+
+func (e *refusal) write(w http.ResponseWriter) {
+	writeJSON(w, e.status, map[string]string{"error": e.code, "error_description": e.description})
+}

@@ -1,0 +1,116 @@
+package oauthtest
+
+import (
+	"cmp"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+)
+
+// Server is the authorization server and the MCP server that it protects. Its
+// methods may be called from everywhere at once.
+type Server struct {
+	// MCP is the URL of the MCP endpoint, and the resource (RFC 8707).
+	MCP string
+	// Issuer is the authorization server's identifier.
+	Issuer string
+	// Other is an origin on which nothing is but what Options moves to it: the
+	// authorization server with SeparateOrigin, endpoints with CrossOrigin.
+	Other string
+
+	mcpOrigin, issuerOrigin string
+	sse                     bool
+
+	now     func() time.Time
+	traffic *traffic
+	closed  chan struct{}
+	serving sync.WaitGroup
+	http    []*http.Server
+	mcp     protected
+
+	mu      sync.Mutex
+	o       Options        // guarded by mu
+	records *records       // guarded by mu
+	spent   map[string]int // how often Instead was used, by endpoint; guarded by mu
+}
+
+// Start is New for a test: the server ends with it.
+func Start(t testing.TB, o Options) *Server {
+	t.Helper()
+	s, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	return s
+}
+
+// New starts the servers on loopback. Close ends them.
+func New(o Options) (*Server, error) {
+	first, err := net.Listen("tcp", cmp.Or(o.Addr, "127.0.0.1:0"))
+	if err != nil {
+		return nil, fmt.Errorf("listening for the MCP server: %w", err)
+	}
+	second, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		_ = first.Close()
+		return nil, fmt.Errorf("listening on a second origin: %w", err)
+	}
+	s := &Server{now: o.Now, sse: o.SSE, traffic: newTraffic(), closed: make(chan struct{}), o: o,
+		records: newRecords(o), spent: map[string]int{}}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	s.mcpOrigin, s.Other = origin(first, o), origin(second, o)
+	s.issuerOrigin = s.mcpOrigin
+	if o.SeparateOrigin {
+		s.issuerOrigin = s.Other
+	}
+	s.MCP, s.Issuer = s.mcpOrigin+"/mcp", s.issuerOrigin+o.IssuerPath
+	if o.SSE {
+		s.MCP = s.mcpOrigin + "/sse"
+	}
+	s.resetMCP()
+	s.serve(first, s.mcpOrigin)
+	s.serve(second, s.Other)
+	return s, nil
+}
+
+func origin(ln net.Listener, o Options) string {
+	return fmt.Sprintf("http://%s:%d", cmp.Or(o.Host, "127.0.0.1"), ln.Addr().(*net.TCPAddr).Port)
+}
+
+func (s *Server) serve(ln net.Listener, here string) {
+	h := &http.Server{ReadHeaderTimeout: 10 * time.Second, Handler: http.HandlerFunc(
+		func(w http.ResponseWriter, r *http.Request) { s.answer(w, r, here) })}
+	s.http = append(s.http, h)
+	s.serving.Go(func() { _ = h.Serve(ln) })
+}
+
+// Close cuts off everyone and returns when nothing is left running.
+func (s *Server) Close() {
+	close(s.closed)
+	for _, h := range s.http {
+		_ = h.Close()
+	}
+	s.serving.Wait()
+	s.mcp.close()
+}
+
+// Set changes how the servers behave from the next request on, and makes
+// Answer.Times count anew.
+func (s *Server) Set(change func(*Options)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	change(&s.o)
+	clear(s.spent)
+}
+
+func (s *Server) options() Options {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.o
+}
