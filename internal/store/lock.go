@@ -2,8 +2,90 @@ package store
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"sync"
+	"time"
+
+	"github.com/gofrs/flock"
 )
+
+// lockPause is the time between two looks at a lock that another process has.
+const lockPause = 5 * time.Millisecond
+
+// locker locks names in this process and in all others that use its folder. The
+// system frees the locks of a process that ends, however it ends.
+type locker struct {
+	dir   string
+	queue *queue // in this process, for a file lock has no order of waiting
+}
+
+// lock waits until it has the lock of this name, or until ctx ends. The caller
+// frees it by calling unlock, once.
+func (l locker) lock(ctx context.Context, name string) (unlock func(), err error) {
+	leave, err := l.queue.enter(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	file, err := lockFile(ctx, filepath.Join(l.dir, name+".lock"))
+	if err != nil {
+		leave()
+		return nil, err
+	}
+	return func() {
+		_ = file.Unlock() // it can only fail for a file that is not open
+		leave()
+	}, nil
+}
+
+// lockFile locks a file that is made for it. What was locked may be a file that
+// sweep deleted at that moment; the lock that counts is that of the file which
+// others find.
+func lockFile(ctx context.Context, path string) (*flock.Flock, error) {
+	for {
+		file := flock.New(path)
+		if _, err := file.TryLockContext(ctx, lockPause); err != nil {
+			return nil, err
+		}
+		locked, err := file.Stat()
+		if err != nil {
+			return nil, errors.Join(err, file.Unlock())
+		}
+		found, err := os.Stat(path)
+		if err == nil && os.SameFile(locked, found) {
+			return file, nil
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			err = nil
+		}
+		if err := errors.Join(err, file.Unlock()); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// sweep deletes the files of locks that nobody has.
+func (l locker) sweep() error {
+	paths, err := filepath.Glob(filepath.Join(l.dir, "*.lock"))
+	if err != nil {
+		return err
+	}
+	for _, path := range paths {
+		file := flock.New(path)
+		if free, err := file.TryLock(); err != nil {
+			return fmt.Errorf("trying a lock: %w", err)
+		} else if !free {
+			continue
+		}
+		if err := errors.Join(os.Remove(path), file.Unlock()); err != nil {
+			return fmt.Errorf("deleting an unused lock: %w", err)
+		}
+	}
+	return nil
+}
 
 // queue lets one goroutine at a time through each of any number of doors. A
 // door exists while somebody is inside or waits.

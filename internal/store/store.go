@@ -18,6 +18,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 	"unicode/utf8"
 
@@ -35,15 +36,8 @@ const (
 	Tickets       Kind = "ticket"       // a link that begins one
 )
 
-// kinds are all kinds, and the folder of each.
-func kinds() map[Kind]string {
-	return map[Kind]string{
-		Grants:        "tokens",
-		Registrations: "registrations",
-		Logins:        "logins",
-		Tickets:       "tickets",
-	}
-}
+// kinds are all kinds.
+func kinds() []Kind { return []Kind{Grants, Registrations, Logins, Tickets} }
 
 // Key names a record. Parts that a kind has no use for stay empty. Keys that
 // differ in any part, if only in case, name different records.
@@ -75,7 +69,7 @@ var (
 
 // check tells what is wrong with a key that no record can have.
 func (k Key) check() error {
-	if _, known := kinds()[k.Kind]; !known {
+	if !slices.Contains(kinds(), k.Kind) {
 		return fmt.Errorf("there is no kind of record named %q", k.Kind)
 	}
 	for _, part := range []string{k.Server, k.Caller.String(), k.Name} {
