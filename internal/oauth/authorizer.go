@@ -1,0 +1,171 @@
+package oauth
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+
+	"mcpo/internal/caller"
+	"mcpo/internal/config"
+	"mcpo/internal/store"
+)
+
+// Store keeps grants, registrations and logins.
+type Store interface {
+	Get(ctx context.Context, key store.Key) (store.Record, error)
+	Put(ctx context.Context, r store.Record) error
+	Delete(ctx context.Context, key store.Key) error
+	Take(ctx context.Context, key store.Key) (store.Record, error)
+	List(ctx context.Context, kind store.Kind) ([]store.Record, error)
+	Lock(ctx context.Context, key store.Key) (unlock func(), err error)
+	Sweep(ctx context.Context) (int, error)
+}
+
+// Options say for which server grants are kept, and with what.
+type Options struct {
+	// Server is the configured server; its OAuth block is not nil.
+	Server config.Server
+	Store  Store
+	// Loopback receives browsers on this machine; nil where nobody waits.
+	Loopback *Loopback
+	// PublicURL is where browsers reach mcpo, without a slash at its end.
+	PublicURL string
+	// WebCallback says that browsers are to come back to the public URL, and
+	// not to the loopback port.
+	WebCallback bool
+	// Changed is told, if not nil, when a caller has logged in or out.
+	Changed func(caller.ID)
+	Network Network
+	Log     *slog.Logger
+	// Step, in tests, is told how far a refresh has come.
+	Step func(string)
+}
+
+// Authorizer gets, keeps and renews the grants for one server. It is safe for
+// concurrent use.
+type Authorizer struct {
+	name      string
+	url       *url.URL
+	transport config.Transport
+	headers   map[string]string
+	cfg       *config.OAuth
+	store     Store
+	loopback  *Loopback
+	publicURL string
+	web       bool
+	onChange  func(caller.ID)
+	onStep    func(string)
+	guard     *guard
+	direct    *http.Transport // to the server itself, for its challenge
+	log       *slog.Logger
+
+	grants  sync.Map // caller.ID → held
+	flights singleflight.Group
+
+	mu       sync.Mutex
+	known    map[string]*Metadata // by issuer
+	wants    map[caller.ID]*want
+	gone     map[caller.ID]bool // had a grant that was refused, and no login since
+	awaiting map[string]func()  // state → what ends its wait at the loopback port
+}
+
+// New makes an Authorizer. Close frees its connections.
+func New(o Options) (*Authorizer, error) {
+	u, err := url.Parse(o.Server.URL)
+	if err != nil || u.Host == "" || o.Server.OAuth == nil {
+		return nil, fmt.Errorf("server %q has no URL or no oauth block", o.Server.Name)
+	}
+	u.Fragment = ""
+	log := o.Log.With("server", o.Server.Name)
+	direct := &http.Transport{Proxy: http.ProxyFromEnvironment, TLSHandshakeTimeout: requestTime, DisableKeepAlives: true}
+	return &Authorizer{
+		name: o.Server.Name, url: u, transport: o.Server.Transport, headers: o.Server.Headers, cfg: o.Server.OAuth,
+		store: o.Store, loopback: o.Loopback, publicURL: strings.TrimSuffix(o.PublicURL, "/"), web: o.WebCallback,
+		onChange: o.Changed, onStep: o.Step, guard: newGuard(o.Network, u.Hostname(), o.Server.OAuth.AllowHosts, log), direct: direct, log: log,
+		known: map[string]*Metadata{}, wants: map[caller.ID]*want{}, gone: map[caller.ID]bool{}, awaiting: map[string]func(){},
+	}, nil
+}
+
+// Close ends what waits for browsers and frees connections.
+func (a *Authorizer) Close() {
+	a.mu.Lock()
+	waiting := a.awaiting
+	a.awaiting = map[string]func(){}
+	a.mu.Unlock()
+	for _, done := range waiting {
+		done()
+	}
+	a.guard.close()
+	a.direct.CloseIdleConnections()
+}
+
+// Config is the server's oauth block.
+func (a *Authorizer) Config() *config.OAuth { return a.cfg }
+
+// RedirectURI is where browsers come back to: the configuration's if it has
+// one, else mcpo's own pages, or the loopback port.
+func (a *Authorizer) RedirectURI() string {
+	if c := a.cfg.ClientMetadata; c != nil && len(c.RedirectURIs) > 0 {
+		return c.RedirectURIs[0]
+	}
+	if a.web {
+		return a.publicURL + "/oauth/" + url.PathEscape(a.name) + "/callback"
+	}
+	return fmt.Sprintf("http://localhost:%d%s", a.cfg.CallbackPort, CallbackPath)
+}
+
+// usesLoopback reports whether a browser that comes back there is to be met at
+// the loopback port.
+func (a *Authorizer) usesLoopback(redirectURI string) bool {
+	if a.loopback == nil || !a.cfg.UseLoopback {
+		return false
+	}
+	u, err := url.Parse(redirectURI)
+	return err == nil && u.Scheme == "http" && isLoopbackName(u.Hostname()) && u.Path == CallbackPath
+}
+
+// Pasted reports whether a person has to copy the address that the browser ends
+// at: nobody answers there.
+func (a *Authorizer) Pasted() bool {
+	redirectURI := a.RedirectURI()
+	return !a.usesLoopback(redirectURI) && !strings.HasPrefix(redirectURI, a.publicURL+"/")
+}
+
+// waits remembers what ends a login's wait at the loopback port, and ends it
+// itself when the person does not come.
+func (a *Authorizer) waits(state string, done func()) {
+	late := time.AfterFunc(LoginTime, func() { a.arrived(state) })
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.awaiting[hashed(state)] = func() { late.Stop(); done() }
+}
+
+// arrived ends that wait, beside the answer that the browser still gets.
+func (a *Authorizer) arrived(state string) {
+	a.mu.Lock()
+	done := a.awaiting[hashed(state)]
+	delete(a.awaiting, hashed(state))
+	a.mu.Unlock()
+	if done != nil {
+		done()
+	}
+}
+
+func (a *Authorizer) changed(who caller.ID) {
+	if a.onChange != nil {
+		a.onChange(who)
+	}
+}
+
+func (a *Authorizer) step(name string) {
+	if a.onStep != nil {
+		a.onStep(name)
+	}
+}

@@ -1,0 +1,119 @@
+package oauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"mcpo/internal/config"
+)
+
+// Discovered is where grants for a server come from.
+type Discovered struct {
+	// Status is what the server answered to a request without a token.
+	Status    int
+	Challenge Challenge
+	// Resource is nil when the server publishes no metadata.
+	Resource *Resource
+	Metadata *Metadata
+	// Indicator is the resource parameter (RFC 8707), "" for none.
+	Indicator string
+}
+
+// initializeBody is a first message, as any MCP client would send. What the
+// server does with it does not matter: a protected one refuses it unread.
+const initializeBody = `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"mcpo","version":"1"}}}`
+
+// Discover finds out where grants for the server come from, anchored at the
+// server's own URL. Errors are *[DiscoveryError], or those of the network.
+func (a *Authorizer) Discover(ctx context.Context) (*Discovered, error) {
+	d := &Discovered{}
+	var err error
+	if d.Status, d.Challenge, err = a.probe(ctx); err != nil {
+		return d, err
+	}
+	if d.Resource, err = a.findResource(ctx, d.Challenge); err != nil {
+		return d, err
+	}
+	d.Indicator = a.resourceIndicator(d.Resource)
+	d.Metadata, err = a.chooseIssuer(ctx, d.Resource)
+	return d, err
+}
+
+// probe asks the server without a token, to hear its challenge.
+func (a *Authorizer) probe(ctx context.Context) (int, Challenge, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTime)
+	defer cancel()
+	method, body := http.MethodPost, initializeBody
+	if a.transport == config.SSE {
+		method, body = http.MethodGet, ""
+	}
+	to := a.url
+	for range redirectMax {
+		req, err := http.NewRequestWithContext(ctx, method, to.String(), strings.NewReader(body))
+		if err != nil {
+			return 0, Challenge{}, err
+		}
+		for name, value := range a.headers {
+			req.Header.Set(name, value)
+		}
+		req.Header.Set("Accept", "application/json, text/event-stream")
+		if body != "" {
+			req.Header.Set("Content-Type", "application/json")
+		}
+		resp, err := a.direct.RoundTrip(req)
+		if err != nil {
+			return 0, Challenge{}, fmt.Errorf("asking the server: %w", err)
+		}
+		_, _ = io.CopyN(io.Discard, resp.Body, 4<<10)
+		resp.Body.Close()
+		if next, err := to.Parse(resp.Header.Get("Location")); err == nil && resp.StatusCode/100 == 3 && originOf(next) == originOf(to) && next.User == nil {
+			to = next
+			continue
+		}
+		c, _ := ParseChallenge(resp.Header)
+		return resp.StatusCode, c, nil
+	}
+	return 0, Challenge{}, errors.New("the server redirects too often")
+}
+
+// chooseIssuer picks the authorization server: of those that the resource
+// metadata names the configured one, or the first; without metadata the
+// configured one, and last the server's own origin (MCP 2025-03-26).
+func (a *Authorizer) chooseIssuer(ctx context.Context, r *Resource) (*Metadata, error) {
+	configured := a.cfg.ServerURL
+	if configured == "auto" {
+		configured = ""
+	}
+	if r != nil && len(r.AuthorizationServers) > 0 {
+		named := r.AuthorizationServers
+		i := slices.IndexFunc(named, func(s string) bool { return sameURL(s, configured) })
+		return a.metadata(ctx, named[max(i, 0)])
+	}
+	candidates := []string{}
+	if configured != "" {
+		candidates = append(candidates, configured)
+		if u, err := url.Parse(configured); err == nil && strings.Trim(u.Path, "/") != "" {
+			candidates = append(candidates, originOf(u))
+		}
+	}
+	candidates = append(candidates, originOf(a.url))
+	for _, issuer := range candidates {
+		m, err := a.findMetadata(ctx, issuer)
+		if errors.Is(err, errNoMetadata) {
+			continue
+		}
+		if err == nil {
+			a.mu.Lock()
+			a.known[m.Issuer] = m
+			a.mu.Unlock()
+		}
+		return m, err
+	}
+	return a.metadata(ctx, candidates[0])
+}

@@ -1,0 +1,340 @@
+package oauth
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"mcpo/internal/caller"
+	"mcpo/internal/store"
+)
+
+const (
+	renewTime = 30 * time.Second // for a refresh, or the exchange of a code
+	// recheck is how long a grant is used from memory before the store is asked
+	// again: another process may have renewed it, or taken it away.
+	recheck = 2 * time.Second
+	// early is how long before its end an access token is renewed, or a tenth
+	// of its life if that is shorter.
+	early = time.Minute
+)
+
+// grant is what a caller holds for a server, tied to the issuer, the resource
+// and the registration that it was given for.
+type grant struct {
+	Issuer       string       `json:"issuer"`
+	Resource     string       `json:"resource,omitempty"`
+	Registration registration `json:"registration"`
+	AccessToken  string       `json:"access_token"`
+	RefreshToken string       `json:"refresh_token,omitempty"`
+	Scopes       []string     `json:"scopes,omitempty"`
+	Obtained     time.Time    `json:"obtained"`
+	Expiry       time.Time    `json:"expiry,omitzero"` // zero: not told
+	// Spending names (by its hash) the refresh token with which a request is
+	// under way. Found by another process, it means that the one that made the
+	// request died before it could save the answer: the token may be spent, and
+	// is not sent again.
+	Spending string `json:"spending,omitempty"`
+}
+
+// LogValue keeps tokens out of logs.
+func (g *grant) LogValue() slog.Value { return slog.StringValue("grant of " + g.Issuer) }
+
+// take puts what the token endpoint answered at now in place.
+func (g *grant) take(t tokens, now time.Time) {
+	g.AccessToken, g.Obtained, g.Expiry = t.access, now, time.Time{}
+	if t.life > 0 {
+		g.Expiry = now.Add(t.life)
+	}
+	if t.refresh != "" { // otherwise the old one stays good (RFC 6749 §6)
+		g.RefreshToken = t.refresh
+	}
+	if t.scopes != nil {
+		g.Scopes = t.scopes
+	}
+}
+
+func (g *grant) expired(now time.Time) bool { return !g.Expiry.IsZero() && !now.Before(g.Expiry) }
+
+// due reports whether it is time to renew the access token.
+func (g *grant) due(now time.Time) bool {
+	return !g.Expiry.IsZero() && g.Expiry.Sub(now) < min(early, g.Expiry.Sub(g.Obtained)/10)
+}
+
+// refreshable reports whether the refresh token can be used.
+func (g *grant) refreshable() bool {
+	return g.RefreshToken != "" && g.Spending != hashed(g.RefreshToken)
+}
+
+// held is a grant in memory. It is never changed, only replaced.
+type held struct {
+	*grant
+	read time.Time
+	// refused says that the server would not have the access token.
+	refused bool
+}
+
+func (a *Authorizer) grantKey(who caller.ID) store.Key {
+	return store.Key{Kind: store.Grants, Server: a.name, Caller: who}
+}
+
+// token gives the caller's grant with an access token that is good for now.
+// The error is a *LoginRequiredError when there is none.
+func (a *Authorizer) token(ctx context.Context, who caller.ID) (*grant, error) {
+	now := time.Now()
+	h, err := a.load(ctx, who, now)
+	if err != nil {
+		return nil, err
+	}
+	if !h.due(now) || !h.refreshable() && !h.expired(now) {
+		return h.grant, nil
+	}
+	g, err := a.renew(ctx, who, h.AccessToken, false)
+	var required *LoginRequiredError
+	if err != nil && !errors.As(err, &required) && !h.expired(time.Now()) {
+		a.log.Warn("renewing the access token failed; the old one is used while it lasts", "caller", who.String(), "error", err)
+		return h.grant, nil
+	}
+	return g, err
+}
+
+// load gives the grant from memory, or from the store where memory has none
+// that was read lately.
+func (a *Authorizer) load(ctx context.Context, who caller.ID, now time.Time) (held, error) {
+	known, ok := a.memory(who)
+	if ok && now.Sub(known.read) < recheck {
+		return known, nil
+	}
+	g, err := a.read(ctx, who)
+	if err != nil {
+		if errors.Is(err, store.ErrNotFound) {
+			return held{}, a.loginRequired(who, ok)
+		}
+		return held{}, err
+	}
+	return a.remember(who, g), nil
+}
+
+func (a *Authorizer) memory(who caller.ID) (held, bool) {
+	v, ok := a.grants.Load(who)
+	if !ok {
+		return held{}, false
+	}
+	h, ok := v.(held)
+	return h, ok
+}
+
+// remember keeps a grant in memory. A refusal belongs to an access token.
+func (a *Authorizer) remember(who caller.ID, g *grant) held {
+	h := held{grant: g, read: time.Now()}
+	if before, ok := a.memory(who); ok {
+		h.refused = before.refused && before.AccessToken == g.AccessToken
+	}
+	a.grants.Store(who, h)
+	return h
+}
+
+func (a *Authorizer) forgetGrant(who caller.ID) { a.grants.Delete(who) }
+
+// loginRequired is the error for a caller without a grant. lost says that there
+// was one a moment ago; that is remembered until the next login.
+func (a *Authorizer) loginRequired(who caller.ID, lost bool) error {
+	a.forgetGrant(who)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.gone[who] = a.gone[who] || lost
+	return &LoginRequiredError{Server: a.name, Gone: a.gone[who]}
+}
+
+// read reads the grant from the store; the error is store.ErrNotFound when
+// there is none of use.
+func (a *Authorizer) read(ctx context.Context, who caller.ID) (*grant, error) {
+	record, err := a.store.Get(ctx, a.grantKey(who))
+	if errors.Is(err, store.ErrCorrupt) {
+		return nil, store.ErrNotFound // the store has said what it did with it
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the grant: %w", err)
+	}
+	g := &grant{}
+	if err := json.Unmarshal(record.Value, g); err != nil || g.AccessToken == "" {
+		a.log.Error("a stored grant cannot be read and is left alone; a login replaces it", "caller", who.String())
+		return nil, store.ErrNotFound
+	}
+	return g, nil
+}
+
+// write saves a grant. When it returns the grant is durable.
+func (a *Authorizer) write(ctx context.Context, who caller.ID, g *grant) error {
+	value, err := json.Marshal(g)
+	if err != nil {
+		return err
+	}
+	record := store.Record{Key: a.grantKey(who), Value: value}
+	if g.RefreshToken == "" && !g.Expiry.IsZero() {
+		record.Expires = g.Expiry // of no use to anybody then
+	}
+	if err := a.store.Put(ctx, record); err != nil {
+		return fmt.Errorf("keeping the grant: %w", err)
+	}
+	return nil
+}
+
+// keep makes a new grant the caller's, whatever a refresh in flight does.
+func (a *Authorizer) keep(ctx context.Context, who caller.ID, g *grant) error {
+	unlock, err := a.store.Lock(ctx, a.grantKey(who))
+	if err != nil {
+		return fmt.Errorf("keeping the grant: %w", err)
+	}
+	defer unlock()
+	if err := a.write(ctx, who, g); err != nil {
+		return err
+	}
+	a.remember(who, g)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.gone, who)
+	return nil
+}
+
+// renew replaces an access token, once for all who ask at the same time. stale
+// is the token to be replaced; refused says that the server would not have it.
+// It goes on when ctx ends, for the refresh token may be spent by then.
+func (a *Authorizer) renew(ctx context.Context, who caller.ID, stale string, refused bool) (*grant, error) {
+	flight := a.flights.DoChan(who.String(), func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), renewTime)
+		defer cancel()
+		return a.renewLocked(ctx, who, stale, refused)
+	})
+	select {
+	case done := <-flight:
+		if done.Err != nil {
+			return nil, done.Err
+		}
+		g, _ := done.Val.(*grant)
+		return g, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+func (a *Authorizer) renewLocked(ctx context.Context, who caller.ID, stale string, refused bool) (*grant, error) {
+	unlock, err := a.store.Lock(ctx, a.grantKey(who))
+	if err != nil {
+		return nil, fmt.Errorf("waiting for a refresh in progress: %w", err)
+	}
+	defer unlock()
+	g, err := a.read(ctx, who)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, a.loginRequired(who, true)
+	}
+	if err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	if g.AccessToken != stale && !g.due(now) { // somebody else has renewed it
+		a.remember(who, g)
+		return g, nil
+	}
+	if !g.refreshable() {
+		return a.cannotRenew(ctx, who, g, refused && g.AccessToken == stale)
+	}
+	return a.spend(ctx, who, g)
+}
+
+// cannotRenew is for a grant without a refresh token, or with one that may be
+// spent. It stays until it has run out. What a server refuses may be good for
+// it again tomorrow, so that is remembered and not deleted.
+func (a *Authorizer) cannotRenew(ctx context.Context, who caller.ID, g *grant, refused bool) (*grant, error) {
+	switch {
+	case g.expired(time.Now()):
+		if err := a.drop(ctx, who); err != nil {
+			return nil, err
+		}
+	case refused:
+		a.grants.Store(who, held{grant: g, read: time.Now(), refused: true})
+		return nil, &LoginRequiredError{Server: a.name, Gone: true}
+	default:
+		a.remember(who, g)
+		return g, nil
+	}
+	return nil, a.loginRequired(who, true)
+}
+
+// spend sends the refresh token. Before, it marks the stored grant; after, the
+// answer is saved before anybody uses it.
+func (a *Authorizer) spend(ctx context.Context, who caller.ID, g *grant) (*grant, error) {
+	marked := *g
+	marked.Spending = hashed(g.RefreshToken)
+	if err := a.write(ctx, who, &marked); err != nil {
+		return nil, err
+	}
+	a.step("marked")
+	next, err := a.refresh(ctx, g)
+	a.step("answered")
+	switch {
+	case err == nil:
+		if err := a.write(ctx, who, next); err != nil {
+			return nil, err
+		}
+		a.step("saved")
+		a.remember(who, next)
+		a.log.Info("renewed the access token", "caller", who.String(), "expires", next.Expiry)
+		return next, nil
+	case unknownRegistration(err), refused(err):
+		a.log.Warn("the authorization server refuses to renew the login, which is removed", "caller", who.String(), "error", err)
+		if err := a.drop(ctx, who); err != nil {
+			return nil, err
+		}
+		return nil, a.loginRequired(who, true)
+	}
+	a.forget() // of the endpoints; they may have moved
+	if err := a.write(context.WithoutCancel(ctx), who, g); err != nil {
+		return nil, err
+	}
+	return nil, fmt.Errorf("renewing the access token: %w", err)
+}
+
+// drop removes the caller's grant, while its lock is held.
+func (a *Authorizer) drop(ctx context.Context, who caller.ID) error {
+	a.forgetGrant(who)
+	if err := a.store.Delete(ctx, a.grantKey(who)); err != nil {
+		return fmt.Errorf("removing the grant: %w", err)
+	}
+	return nil
+}
+
+// Status is what can be told of a caller's grant.
+type Status struct {
+	Authenticated bool
+	// ExpiresAt is when the access token runs out; zero when that is not known.
+	// It is renewed before, where Renewable says so.
+	ExpiresAt time.Time
+	Renewable bool
+	Issuer    string
+	Scopes    []string
+}
+
+// Status tells of the caller's grant, as the store has it. The error is that of
+// the store.
+func (a *Authorizer) Status(ctx context.Context, who caller.ID) (Status, error) {
+	h, err := a.load(ctx, who, time.Now())
+	var required *LoginRequiredError
+	if errors.As(err, &required) {
+		return Status{}, nil
+	}
+	if err != nil {
+		return Status{}, err
+	}
+	return h.status(), nil
+}
+
+func (h held) status() Status {
+	return Status{
+		Authenticated: !h.refused && (h.refreshable() || !h.expired(time.Now())),
+		ExpiresAt:     h.Expiry, Renewable: h.refreshable(), Issuer: h.Issuer, Scopes: h.Scopes,
+	}
+}

@@ -1,0 +1,84 @@
+package oauth
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"mcpo/internal/caller"
+)
+
+// stepUpMax is how often in a row a caller is sent to log in for scopes that
+// the server then asks for again.
+const stepUpMax = 3
+
+// want is what a server said that a caller's grant lacks (RFC 6750 §3.1,
+// insufficient_scope).
+type want struct {
+	scopes   []string
+	logins   int       // that were made for them
+	obtained time.Time // when the grant that was not enough was obtained
+}
+
+// scopesFor are the scopes to ask for: the configuration's if it has any, else
+// what the server's challenge says, else what its metadata lists, else none.
+// What a caller was refused for comes on top of what the grant has.
+func (a *Authorizer) scopesFor(d *Discovered, who caller.ID) []string {
+	var scopes []string
+	switch {
+	case a.cfg.Scopes != nil:
+		scopes = a.cfg.Scopes
+	case len(d.Challenge.Scopes) > 0:
+		scopes = d.Challenge.Scopes
+	case d.Resource != nil && len(d.Resource.Scopes) > 0:
+		scopes = d.Resource.Scopes
+	case a.cfg.ClientMetadata != nil && d.Metadata.From == "":
+		scopes = strings.Fields(a.cfg.ClientMetadata.Scope)
+	}
+	a.mu.Lock()
+	if w := a.wants[who]; w != nil {
+		scopes = union(scopes, w.scopes)
+	}
+	a.mu.Unlock()
+	if a.cfg.Scopes == nil && slices.Contains(d.Metadata.Scopes, "offline_access") {
+		scopes = union(scopes, []string{"offline_access"}) // without it some give no refresh token
+	}
+	return scopes
+}
+
+// union is a with what b has besides, in order.
+func union(a, b []string) []string {
+	all := slices.Clone(a)
+	for _, s := range b {
+		if !slices.Contains(all, s) {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+// notEnough remembers that the caller's grant lacks scopes.
+func (a *Authorizer) notEnough(who caller.ID, scopes []string, g *grant) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	w := a.wants[who]
+	if w == nil {
+		w = &want{obtained: g.Obtained}
+		a.wants[who] = w
+	}
+	if g.Obtained.After(w.obtained) {
+		w.obtained = g.Obtained
+		w.logins++
+	}
+	w.scopes = union(union(g.Scopes, w.scopes), scopes)
+}
+
+// MoreScopes reports whether a new login can give the caller what the server
+// last refused for want of scopes. It is false after a few logins in a row that
+// did not.
+func (a *Authorizer) MoreScopes(who caller.ID) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	w := a.wants[who]
+	return w != nil && w.logins < stepUpMax
+}

@@ -1,0 +1,100 @@
+package oauth
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"mcpo/internal/caller"
+	"mcpo/internal/config"
+)
+
+// RoundTripper puts the caller's access token into requests to the server (RFC
+// 6750 §2.1), and sends them with next. A request that the server refuses with
+// 401 is sent once more with a new token. Its errors are *[LoginRequiredError]
+// before anything was sent, and those of next.
+func (a *Authorizer) RoundTripper(who caller.ID, next http.RoundTripper) http.RoundTripper {
+	return &authorized{a: a, who: who, next: next}
+}
+
+type authorized struct {
+	a    *Authorizer
+	who  caller.ID
+	next http.RoundTripper
+}
+
+// RoundTrip implements http.RoundTripper.
+func (t *authorized) RoundTrip(req *http.Request) (*http.Response, error) {
+	if err := t.a.belongs(req.URL); err != nil {
+		return nil, err
+	}
+	g, err := t.a.token(req.Context(), t.who)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := t.next.RoundTrip(withToken(req, g.AccessToken))
+	if err != nil {
+		return nil, err
+	}
+	switch resp.StatusCode {
+	case http.StatusUnauthorized:
+		return t.again(req, resp, g)
+	case http.StatusForbidden:
+		if c, ok := ParseChallenge(resp.Header); ok && c.Error == "insufficient_scope" {
+			t.a.notEnough(t.who, c.Scopes, g)
+		}
+	}
+	return resp, nil
+}
+
+// again renews the access token that the server refused, and asks once more.
+func (t *authorized) again(req *http.Request, refused *http.Response, g *grant) (*http.Response, error) {
+	_, _ = io.CopyN(io.Discard, refused.Body, 64<<10)
+	refused.Body.Close()
+	fresh, err := t.a.renew(req.Context(), t.who, g.AccessToken, true)
+	if err != nil {
+		return nil, err
+	}
+	repeated := withToken(req, fresh.AccessToken)
+	if req.GetBody != nil {
+		if repeated.Body, err = req.GetBody(); err != nil {
+			return nil, fmt.Errorf("sending the request again: %w", err)
+		}
+	}
+	resp, err := t.next.RoundTrip(repeated)
+	if err == nil && resp.StatusCode == http.StatusUnauthorized {
+		resp.Body.Close()
+		t.a.grants.Store(t.who, held{grant: fresh, refused: true})
+		return nil, &LoginRequiredError{Server: t.a.name, Gone: true}
+	}
+	return resp, err
+}
+
+// withToken is the request with the access token, which replaces whatever else
+// was to be said in Authorization. The original stays as it is (net/http asks
+// for that).
+func withToken(req *http.Request, token string) *http.Request {
+	with := *req
+	with.Header = make(http.Header, len(req.Header)+1)
+	for name, values := range req.Header {
+		with.Header[name] = values
+	}
+	with.Header["Authorization"] = []string{"Bearer " + token}
+	return &with
+}
+
+// belongs holds requests to the server's own address: a token goes nowhere
+// else. On streamable HTTP that is the endpoint and what lies below it; on SSE
+// the server itself names the address for messages, on its origin.
+func (a *Authorizer) belongs(u *url.URL) error {
+	if !strings.EqualFold(u.Scheme, a.url.Scheme) || !strings.EqualFold(u.Host, a.url.Host) {
+		return fmt.Errorf("the token for %s does not go to %s", a.url.Host, clean(u.Host, 100))
+	}
+	own, path := strings.TrimSuffix(a.url.Path, "/"), strings.TrimSuffix(u.Path, "/")
+	if a.transport == config.StreamableHTTP && path != own && !strings.HasPrefix(path, own+"/") {
+		return fmt.Errorf("the server redirects to %s, where its token does not go; if that is right, configure its URL", clean(u.Path, 200))
+	}
+	return nil
+}
