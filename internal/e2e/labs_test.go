@@ -3,11 +3,15 @@ package e2e
 import (
 	"fmt"
 	"net/http"
+	"net/http/cookiejar"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
+
+	"mcpo/internal/oauthtest"
 )
 
 // labKind is an authorization server that strangers wrote, with an MCP server
@@ -19,14 +23,14 @@ type labKind struct {
 	command func(t *testing.T) *exec.Cmd
 	// urls gives the URLs of the MCP server and of the authorization server.
 	urls      func(port, authPort string) (mcp, issuer string)
-	person    person // who has to sign in, if anybody
+	deny      func(t *testing.T, link string) oauthtest.Page // nil if nobody is asked
 	refreshes bool
 	offline   bool // may want to be asked for offline_access
 	revokes   bool
 	whoami    probe // a call, without the server's name; the answer has the name "alice"
 }
 
-func (k labKind) asksSomebody() bool       { return k.person.name != "" }
+func (k labKind) asksSomebody() bool       { return k.deny != nil }
 func (k labKind) givesRefreshTokens() bool { return k.refreshes }
 func (k labKind) knowsOfflineAccess() bool { return k.offline }
 
@@ -38,7 +42,7 @@ func labKinds() []labKind {
 			urls: func(port, authPort string) (string, string) {
 				return "http://127.0.0.1:" + port + "/mcp", "http://127.0.0.1:" + authPort + "/oidc"
 			},
-			person:    person{name: "alice", password: "any"},
+			deny:      cancel,
 			refreshes: true, offline: true, revokes: true,
 			whoami: probe{"/whoami", `{}`},
 		},
@@ -50,7 +54,9 @@ func labKinds() []labKind {
 			urls: func(port, _ string) (string, string) {
 				return "http://127.0.0.1:" + port + "/mcp", "http://127.0.0.1:" + port
 			},
-			person:    person{name: "alice", password: "alice-password"},
+			deny: func(t *testing.T, link string) oauthtest.Page {
+				return browse(t, link, oauthtest.BrowseOptions{Deny: true})
+			},
 			refreshes: true, revokes: true,
 			whoami: probe{"/whoami", `{}`},
 		},
@@ -63,6 +69,21 @@ func labKinds() []labKind {
 			whoami: probe{"/greet", `{"name":"alice"}`},
 		},
 	}
+}
+
+// cancel follows the link that oidc-provider has in the place of a button.
+func cancel(t *testing.T, link string) oauthtest.Page {
+	t.Helper()
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := browse(t, link, oauthtest.BrowseOptions{Jar: jar, StopAtForm: true})
+	found := regexp.MustCompile(`href="([^"]+/abort)"`).FindStringSubmatch(shown.Body)
+	if found == nil {
+		t.Fatalf("the page has nothing to cancel with: %s", shown.Body)
+	}
+	return browse(t, found[1], oauthtest.BrowseOptions{Jar: jar})
 }
 
 // nodeLab runs a script of ours as if it lay beside the installed packages.

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"mcpo/internal/mcptest"
+	"mcpo/internal/oauthtest"
 )
 
 // protected is mcpo with a lab behind it, which it calls "lab".
@@ -86,11 +87,11 @@ func (m *protected) opened(t *testing.T, n int) string {
 }
 
 // browse follows a link to its end.
-func browse(t *testing.T, p person, link string) page {
+func browse(t *testing.T, link string, o oauthtest.BrowseOptions) oauthtest.Page {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	shown, err := p.browse(ctx, link)
+	shown, err := oauthtest.Browse(ctx, link, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,9 +101,9 @@ func browse(t *testing.T, p person, link string) page {
 // signIn follows a link and approves of what is asked.
 func (m *protected) signIn(t *testing.T, link string) {
 	t.Helper()
-	shown := browse(t, m.lab.person, link)
-	if shown.status != http.StatusOK || !strings.Contains(shown.body, "Connected") {
-		t.Fatalf("the page after the login has status %d and says: %s", shown.status, shown.body)
+	shown := browse(t, link, oauthtest.BrowseOptions{User: "alice"})
+	if shown.Status != http.StatusOK || !strings.Contains(shown.Body, "Connected") {
+		t.Fatalf("the page after the login has status %d and says: %s", shown.Status, shown.Body)
 	}
 }
 

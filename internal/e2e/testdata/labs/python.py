@@ -145,21 +145,21 @@ async def sign_in(request):
         return page(
             "Sign in",
             '<label>Name <input name="username"></label><label>Password <input name="password" type="password"></label>',
-            "Sign in",
+            "sign in",
         )
     if "answer" not in filled:
         kept = "".join(
             f'<input type="hidden" name="{name}" value="{html.escape(value)}">'
             for name, value in (("username", person), ("password", password))
         )
-        return page(f"{html.escape(person)}, may it use your tools?", kept, "Deny", "Approve")
+        return page(f"{html.escape(person)}, may it use your tools?", kept, "deny", "approve")
     client, params = memory.asked.pop(waiting)
-    return RedirectResponse(outcome(client, params, person, filled["answer"] == "Approve"), 302)
+    return RedirectResponse(outcome(client, params, person, filled["answer"] == "approve"), 302)
 
 
 def page(title, fields, *buttons):
     name = 'name="answer" ' if len(buttons) > 1 else ""
-    buttons = "".join(f'<button {name}value="{b}">{b}</button>' for b in buttons)
+    buttons = "".join(f'<button {name}value="{b}">{b.capitalize()}</button>' for b in buttons)
     return HTMLResponse(f'<!doctype html><title>{title}</title><h1>{title}</h1><form method="post">{fields}{buttons}</form>')
 
 
