@@ -21,7 +21,7 @@ func Check(ctx context.Context, o Options, w io.Writer) error {
 	o.Log = slog.New(slog.DiscardHandler) // the table has the reasons; mcpo's further tries are not asked for
 	a := &app{opts: o}
 	for _, c := range cfg.Servers {
-		s := upstream.New(c, a.upstreamOptions())
+		s := upstream.New(c, a.upstreamOptions(), nil)
 		s.Start()
 		a.servers = append(a.servers, s)
 	}

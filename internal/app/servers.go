@@ -74,7 +74,7 @@ func (a *app) swap(cfg *config.Config) (gone []*upstream.Server) {
 			next = append(next, s)
 			continue
 		}
-		s := upstream.New(c, a.upstreamOptions())
+		s := upstream.New(c, a.upstreamOptions(), nil)
 		s.Start()
 		next = append(next, s)
 	}

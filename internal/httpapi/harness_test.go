@@ -66,7 +66,7 @@ func serve(t *testing.T, s setup) *api {
 		s.CORSOrigins = []string{"*"}
 	}
 	for _, cfg := range s.servers {
-		server := upstream.New(cfg, s.upstream)
+		server := upstream.New(cfg, s.upstream, nil)
 		server.Start()
 		t.Cleanup(func() { server.Close(soon(t)) })
 		if !s.unready {

@@ -23,6 +23,22 @@ func (e *LoginRequiredError) Error() string {
 	return fmt.Sprintf("server %q needs a login", e.Server)
 }
 
+// NotExecuted promises that the server did not run the request.
+func (e *LoginRequiredError) NotExecuted() bool { return true }
+
+// RenewError says that an access token could not be renewed for now, because
+// the authorization server did not answer, or not sensibly. The grant is kept.
+type RenewError struct{ Err error }
+
+// Error implements error.
+func (e *RenewError) Error() string { return fmt.Sprintf("renewing the access token: %v", e.Err) }
+
+// Unwrap gives the reason.
+func (e *RenewError) Unwrap() error { return e.Err }
+
+// NotExecuted promises that the server did not run the request.
+func (e *RenewError) NotExecuted() bool { return true }
+
 // Reasons why a login was not finished. Nothing was stored.
 var (
 	// ErrNoCode is a callback without a code (RFC 6749 §4.1.2).

@@ -295,7 +295,7 @@ func (a *Authorizer) spend(ctx context.Context, who caller.ID, g *grant) (*grant
 	if err := a.write(context.WithoutCancel(ctx), who, g); err != nil {
 		return nil, err
 	}
-	return nil, fmt.Errorf("renewing the access token: %w", err)
+	return nil, &RenewError{err}
 }
 
 // drop removes the caller's grant, while its lock is held.

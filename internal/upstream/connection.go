@@ -23,6 +23,8 @@ const (
 	StateStarting  State = "starting"
 	StateConnected State = "connected"
 	StateFailed    State = "failed" // the last attempt failed; another follows
+	// StateLoginRequired: the caller has to log in, and then asks again.
+	StateLoginRequired State = "login_required"
 )
 
 // Status is a snapshot of a connection.
@@ -63,6 +65,7 @@ type connection struct {
 	dial dialer
 
 	tools   atomic.Pointer[ToolList]
+	locked  atomic.Bool                  // the caller has to log in
 	session atomic.Pointer[wire.Session] // nil while there is none
 
 	tried     chan struct{} // closed after the first attempt
@@ -75,14 +78,16 @@ type connection struct {
 	starting  sync.Once
 	firstTime sync.Once
 	closing   sync.WaitGroup // conversations that are being closed
+	asked     bool           // that a login is needed was logged; of run alone
 
-	mu    sync.Mutex
-	state State
-	err   error
-	wake  chan struct{} // closed and replaced at each change of state
+	mu       sync.Mutex
+	state    State
+	err      error
+	attempts int           // to open a connection that came to an end
+	wake     chan struct{} // closed and replaced at each change of state
 }
 
-func newConnection(cfg config.Server, opts Options, log *slog.Logger) *connection {
+func newConnection(cfg config.Server, opts Options, log *slog.Logger, in entrance) *connection {
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &connection{
 		cfg: cfg, opts: opts, log: log,
@@ -91,7 +96,7 @@ func newConnection(cfg config.Server, opts Options, log *slog.Logger) *connectio
 		ctx: ctx, cancel: cancel, ended: make(chan struct{}),
 		state: StateStarting, wake: make(chan struct{}),
 	}
-	c.dial = newDialer(cfg, opts, log, c.hear)
+	c.dial = newDialer(cfg, opts, log, c.hear, in)
 	return c
 }
 
@@ -131,7 +136,7 @@ func (c *connection) run() {
 		born := time.Now()
 		session, err := c.open()
 		if err != nil {
-			c.set(StateFailed, err)
+			c.failed(err)
 		}
 		c.firstTime.Do(func() { close(c.tried) }) // after the state, which who waited reads next
 		if err == nil {
@@ -146,12 +151,43 @@ func (c *connection) run() {
 		if c.ctx.Err() != nil {
 			return
 		}
+		if c.dial.in.required(err) {
+			c.awaitLogin(err)
+			wait = firstBackoff
+			continue
+		}
 		c.log.Warn("server is not available; mcpo tries again", "error", err, "in", wait.String())
 		if wait > 0 {
 			c.pause(wait)
 		}
 		wait = min(max(2*wait, firstBackoff), maxBackoff)
 		c.set(StateStarting, err)
+	}
+}
+
+// failed says that an attempt to open a connection came to nothing.
+func (c *connection) failed(err error) {
+	c.mu.Lock()
+	c.attempts++
+	c.mu.Unlock()
+	if c.dial.in.required(err) {
+		c.set(StateLoginRequired, err)
+	} else {
+		c.set(StateFailed, err)
+	}
+}
+
+// awaitLogin waits until somebody asks: a login was made, or may have been made
+// by another process.
+func (c *connection) awaitLogin(err error) {
+	if !c.asked {
+		c.log.Info("server needs a login", "reason", err)
+	}
+	c.asked = true
+	c.set(StateLoginRequired, err)
+	select {
+	case <-c.nudge:
+	case <-c.ctx.Done():
 	}
 }
 
@@ -192,6 +228,7 @@ func (c *connection) open() (*wire.Session, error) {
 		return nil, err
 	}
 	c.session.Store(session)
+	c.asked = false
 	c.set(StateConnected, nil)
 	c.log.Info("server is connected", "name", session.Info.Name, "version", session.Info.Version,
 		"protocol", session.Info.Protocol, "tools", len(c.tools.Load().Tools))
@@ -294,6 +331,7 @@ func (c *connection) set(state State, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.state, c.err = state, err
+	c.locked.Store(state == StateLoginRequired)
 	close(c.wake)
 	c.wake = make(chan struct{})
 }
@@ -336,7 +374,7 @@ func (c *connection) call(ctx context.Context, name string, args json.RawMessage
 // explain tells a refusal of this one call from the loss of the connection.
 func (c *connection) explain(err error) error {
 	var status *wire.StatusError
-	if errors.As(err, &status) || errors.Is(err, wire.ErrReplyTooLarge) {
+	if errors.As(err, &status) || errors.Is(err, wire.ErrReplyTooLarge) || c.dial.in.required(err) {
 		return err
 	}
 	return &LostError{Server: c.cfg.Name, Err: err}
@@ -361,16 +399,24 @@ func (c *connection) get(ctx context.Context) (*wire.Session, error) {
 	}
 	patience := time.NewTimer(startPatience)
 	defer patience.Stop()
+	asked := -1 // the number of attempts when this call asked for one more
 	for {
 		c.mu.Lock()
-		state, reason, wake := c.state, c.err, c.wake
+		state, reason, wake, attempts := c.state, c.err, c.wake, c.attempts
 		c.mu.Unlock()
 		if s := c.session.Load(); s != nil {
 			return s, nil
 		}
-		if state == StateFailed {
+		switch {
+		case state == StateFailed:
 			signal(c.nudge)
 			return nil, c.unavailable(state, reason)
+		case state != StateLoginRequired:
+		case asked >= 0 && attempts > asked:
+			return nil, reason
+		case asked < 0: // the login may have been made meanwhile
+			asked = attempts
+			signal(c.nudge)
 		}
 		select {
 		case <-wake:

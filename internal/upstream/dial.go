@@ -24,13 +24,14 @@ type dialer struct {
 	opts    Options
 	log     *slog.Logger
 	handler wire.Handler
+	in      entrance
 	// older remembers that the server knows no server/discover, so that only
 	// the first connection pays for asking.
 	older *atomic.Bool
 }
 
-func newDialer(cfg config.Server, opts Options, log *slog.Logger, hear func(string, json.RawMessage)) dialer {
-	return dialer{cfg: cfg, opts: opts, log: log, older: new(atomic.Bool),
+func newDialer(cfg config.Server, opts Options, log *slog.Logger, hear func(string, json.RawMessage), in entrance) dialer {
+	return dialer{cfg: cfg, opts: opts, log: log, older: new(atomic.Bool), in: in,
 		handler: wire.Handler{Notification: hear, Stderr: stderrLogger(log)}}
 }
 
@@ -109,7 +110,7 @@ func (d dialer) httpOptions() wire.HTTPOptions {
 	for name, value := range d.cfg.Headers {
 		header.Set(name, value)
 	}
-	return wire.HTTPOptions{URL: d.cfg.URL, Header: header, Handler: d.handler, Listen: true, Log: d.log}
+	return wire.HTTPOptions{URL: d.cfg.URL, Header: header, RoundTripper: d.in.trip, Handler: d.handler, Listen: true, Log: d.log}
 }
 
 // shake does the handshake and closes the conversation if it fails.

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"maps"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -51,29 +53,52 @@ func (o Options) withDefaults() Options {
 }
 
 // Server is one configured server. A server without logins has one connection
-// that all callers share.
+// that all callers share; otherwise each caller has one of its own.
 type Server struct {
 	cfg    config.Server
 	opts   Options
 	log    *slog.Logger
-	shared *connection
+	access *Access         // nil without logins
+	pool   *http.Transport // to a server with logins, for all callers
+	first  *connection     // that of the start; nil when nobody's
 
 	mu       sync.Mutex
+	callers  map[caller.ID]*connection // of a server with logins
 	inFlight int
 	removed  bool
 	idle     chan struct{} // closed when removed and nothing is in flight
 }
 
-// New makes a server; Start brings it to life.
-func New(cfg config.Server, opts Options) *Server {
+// New makes a server; Start brings it to life. access is nil for a server
+// without logins.
+func New(cfg config.Server, opts Options, access *Access) *Server {
 	opts = opts.withDefaults()
-	s := &Server{cfg: cfg, opts: opts, log: opts.Log.With("server", cfg.Name), idle: make(chan struct{})}
-	s.shared = newConnection(cfg, opts, s.log)
+	s := &Server{cfg: cfg, opts: opts, log: opts.Log.With("server", cfg.Name), access: access,
+		callers: map[caller.ID]*connection{}, idle: make(chan struct{})}
+	if access == nil {
+		s.first = newConnection(cfg, opts, s.log, entrance{})
+		return s
+	}
+	s.pool = wire.NewTransport()
+	if access.First != (caller.ID{}) {
+		s.first = s.connectionFor(access.First)
+	}
 	return s
 }
 
+func (s *Server) connectionFor(who caller.ID) *connection {
+	in := entrance{trip: s.access.RoundTripper(who, s.pool), need: s.access.Required}
+	c := newConnection(s.cfg, s.opts, s.log.With("caller", who.String()), in)
+	s.callers[who] = c
+	return c
+}
+
 // Start begins to connect and returns at once.
-func (s *Server) Start() { s.shared.start() }
+func (s *Server) Start() {
+	if s.first != nil {
+		s.first.start()
+	}
+}
 
 // Name is the server's name in the configuration.
 func (s *Server) Name() string { return s.cfg.Name }
@@ -81,24 +106,63 @@ func (s *Server) Name() string { return s.cfg.Name }
 // Config is the configuration that the server was made from.
 func (s *Server) Config() config.Server { return s.cfg }
 
-// Tried is closed when the first attempt to connect has ended, well or not.
-func (s *Server) Tried() <-chan struct{} { return s.shared.tried }
+// Tried is closed when the first attempt to connect has ended, well or not, and
+// from the start where nobody's connection is opened then.
+func (s *Server) Tried() <-chan struct{} {
+	if s.first == nil {
+		return closed
+	}
+	return s.first.tried
+}
+
+var closed = func() chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
 
 // Status tells how the caller's connection is.
 func (s *Server) Status(who caller.ID) Status { return s.connectionOf(who).status() }
 
-// Tools is the caller's tool list: the newest that was read, which outlives
-// the connection, or nil before there was one.
-func (s *Server) Tools(who caller.ID) *ToolList { return s.connectionOf(who).tools.Load() }
+// Tools is the caller's tool list: the newest that was read, which outlives the
+// connection, or nil before there was one, and while the caller has to log in.
+func (s *Server) Tools(who caller.ID) *ToolList {
+	c := s.connectionOf(who)
+	if c.locked.Load() {
+		return nil
+	}
+	return c.tools.Load()
+}
 
 // connectionOf is where callers part ways. Without logins they all share.
-func (s *Server) connectionOf(caller.ID) *connection { return s.shared }
+func (s *Server) connectionOf(who caller.ID) *connection {
+	if s.access == nil || who == s.access.First {
+		return s.first
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.callers[who]
+	if c == nil {
+		c = s.connectionFor(who)
+		if !s.removed {
+			c.start()
+		}
+	}
+	return c
+}
+
+// Wake tells the caller's connection that a login was made or taken away.
+func (s *Server) Wake(who caller.ID) {
+	c := s.connectionOf(who)
+	signal(c.nudge)
+	signal(c.changed)
+}
 
 // Ready waits until the caller has a tool list and gives it. Errors are those
 // of [Server.Call].
 func (s *Server) Ready(ctx context.Context, who caller.ID) (*ToolList, error) {
 	c := s.connectionOf(who)
-	if l := c.tools.Load(); l != nil {
+	if l := c.tools.Load(); l != nil && !c.locked.Load() {
 		return l, nil
 	}
 	if _, err := c.get(ctx); err != nil {
@@ -111,8 +175,8 @@ func (s *Server) Ready(ctx context.Context, who caller.ID) (*ToolList, error) {
 // forwarded are the caller's own request headers, of which those that the
 // configuration names go along. A JSON-RPC error of the server's is a reply.
 // Errors are [ErrUnknownTool], [ErrTimeout], [ErrRemoved], *[UnavailableError],
-// *[LostError], a *[wire.StatusError], [wire.ErrReplyTooLarge], or the cause of
-// the end of ctx.
+// *[LostError], a *[wire.StatusError], [wire.ErrReplyTooLarge], an error for
+// which Access.Required is true, or the cause of the end of ctx.
 func (s *Server) Call(ctx context.Context, who caller.ID, tool string, args json.RawMessage, forwarded http.Header) (wire.Reply, error) {
 	if !s.enter() {
 		return wire.Reply{}, ErrRemoved
@@ -167,5 +231,18 @@ func (s *Server) Close(ctx context.Context) {
 	case <-s.idle:
 	case <-ctx.Done():
 	}
-	s.shared.close()
+	s.mu.Lock()
+	connections := slices.Collect(maps.Values(s.callers))
+	s.mu.Unlock()
+	if s.access == nil {
+		connections = append(connections, s.first)
+	}
+	var all sync.WaitGroup
+	for _, c := range connections {
+		all.Go(c.close)
+	}
+	all.Wait()
+	if s.pool != nil {
+		s.pool.CloseIdleConnections()
+	}
 }

@@ -42,7 +42,7 @@ func start(t *testing.T, cfg config.Server, o Options) *Server {
 	t.Helper()
 	o.Log = slog.New(slog.DiscardHandler)
 	o.Identity = wire.Identity{Name: "upstream-test", Version: "1"}
-	s := New(cfg, o)
+	s := New(cfg, o, nil)
 	s.Start()
 	t.Cleanup(func() { s.Close(testContext(t)) })
 	return s
@@ -330,7 +330,7 @@ func TestKilledChildComesBack(t *testing.T) {
 	cfg := config.Server{Name: "sh", Transport: config.Stdio, Command: "/bin/sh",
 		Args: []string{"-c", `echo "pid $$" >&2; exec "$0"`, mcptest.BuildStdio(t)}}
 	log := slog.New(stderrHook{slog.DiscardHandler, pids})
-	s := New(cfg, Options{Log: log, Identity: wire.Identity{Name: "t", Version: "1"}})
+	s := New(cfg, Options{Log: log, Identity: wire.Identity{Name: "t", Version: "1"}}, nil)
 	s.Start()
 	t.Cleanup(func() { s.Close(testContext(t)) })
 	for range 3 {

@@ -131,5 +131,9 @@ func (e notExecuted) Unwrap() error { return e.err }
 // be sent again.
 func NotExecuted(err error) bool {
 	var n notExecuted
-	return errors.As(err, &n)
+	if errors.As(err, &n) {
+		return true
+	}
+	var other interface{ NotExecuted() bool } // of HTTPOptions.RoundTripper
+	return errors.As(err, &other) && other.NotExecuted()
 }

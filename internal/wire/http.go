@@ -32,7 +32,8 @@ type HTTPOptions struct {
 	// (Accept, Content-*, Mcp-*, …) are left out; Host names a virtual host.
 	Header http.Header
 	// RoundTripper sends the requests; nil means a pool of connections that
-	// belongs to the Conn alone.
+	// belongs to the Conn alone. An error of its that has a method NotExecuted,
+	// and is true there, promises that the server did not run the request.
 	RoundTripper http.RoundTripper
 	Handler      Handler
 	// Listen asks for what the server sends outside of any call, such as
@@ -60,7 +61,7 @@ func newPeer(o HTTPOptions) *peer {
 		p.log = slog.New(slog.DiscardHandler)
 	}
 	if p.trip == nil {
-		p.own = newTransport()
+		p.own = NewTransport()
 		p.trip = p.own
 	}
 	if p.header.Get("User-Agent") == "" {
@@ -88,11 +89,11 @@ func endpointURL(text string) (*url.URL, error) {
 	return u, nil
 }
 
-// newTransport is a pool for many calls at once to one server. An idle
+// NewTransport is a pool for many calls at once to one server. An idle
 // connection is given up before the 5 seconds after which widespread servers
 // (uvicorn, Node.js) close theirs: a call that meets a closing connection may
 // have run, and cannot be sent again.
-func newTransport() *http.Transport {
+func NewTransport() *http.Transport {
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
 		DialContext:            (&net.Dialer{Timeout: 30 * time.Second}).DialContext,

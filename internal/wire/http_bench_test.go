@@ -32,7 +32,7 @@ func BenchmarkCall(b *testing.B) {
 			params := raw(`{"name":"echo","arguments":{"text":"` + strings.Repeat("y", 100) + `"}}`)
 			b.Run("floor "+name, func(b *testing.B) {
 				b.ReportAllocs()
-				trip := newTransport()
+				trip := NewTransport()
 				defer trip.CloseIdleConnections()
 				for b.Loop() {
 					floor(b, trip, server.URL, appendRequest(nil, 1, "tools/call", params))

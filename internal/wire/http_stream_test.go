@@ -297,7 +297,7 @@ func TestFailureToResumeIsNoProofThatNothingRan(t *testing.T) {
 			c := serve(t, func(w http.ResponseWriter, r *http.Request) {
 				answerEvents(w, readRequest(r), "id: a\nretry: 1\ndata:\n\n")
 			}, func(o *HTTPOptions) {
-				post := newTransport()
+				post := NewTransport()
 				t.Cleanup(post.CloseIdleConnections)
 				o.RoundTripper = tripper(func(r *http.Request) (*http.Response, error) {
 					if r.Method == "GET" {

@@ -1,0 +1,27 @@
+package upstream
+
+import (
+	"net/http"
+
+	"mcpo/internal/caller"
+)
+
+// Access lets callers in at a server where each has a login of its own.
+type Access struct {
+	// RoundTripper sends a caller's requests with next, together with what lets
+	// that caller in.
+	RoundTripper func(who caller.ID, next http.RoundTripper) http.RoundTripper
+	// Required reports whether an error means that the caller has to log in
+	// before anything can be asked. Such a request did not run.
+	Required func(error) bool
+	// First is whose connection is opened at the start; nobody's when zero.
+	First caller.ID
+}
+
+// entrance is how one connection gets in. Its zero value is an open door.
+type entrance struct {
+	trip http.RoundTripper
+	need func(error) bool
+}
+
+func (e entrance) required(err error) bool { return e.need != nil && e.need(err) }
