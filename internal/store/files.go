@@ -264,12 +264,11 @@ func (f *Files) sweepRecord(ctx context.Context, path string) (deleted bool, err
 		return false, err
 	}
 	err = f.change(ctx, path, func() error {
-		r, err := f.read(path) // it may be another by now
-		if err != nil || !r.expired() {
-			return nil
+		if r, err := f.read(path); err == nil && r.expired() { // not another by now
+			deleted = true
+			return removeFile(path)
 		}
-		deleted = true
-		return removeFile(path)
+		return nil
 	})
 	return deleted, err
 }

@@ -108,11 +108,10 @@ func makeFolders(dir string) error {
 
 // makeFolder makes a folder in one that is there, unless there is one.
 func makeFolder(path string) error {
-	err := os.Mkdir(path, 0o700)
-	if errors.Is(err, fs.ErrExist) {
-		return nil
-	}
-	if err != nil {
+	if err := os.Mkdir(path, 0o700); err != nil {
+		if info, stat := os.Stat(path); stat == nil && info.IsDir() {
+			return nil
+		}
 		return err
 	}
 	return syncFolder(filepath.Dir(path))
