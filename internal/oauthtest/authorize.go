@@ -13,6 +13,8 @@ import (
 // cookie tells who is signed in to the authorization server.
 const cookie = "oauthtest_person"
 
+const loginOver = "This login is over. Go back to the application and begin again."
+
 // authorize begins a login (RFC 6749 §4.1.1): it checks what is asked for and
 // shows the page that comes next.
 func (s *Server) authorize(w http.ResponseWriter, r *http.Request, o Options, form url.Values) {
@@ -45,8 +47,9 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request, o Options, fo
 	s.mu.Lock()
 	q.user = s.person(r)
 	s.records.questions[id] = q
+	shown := *q
 	s.mu.Unlock()
-	showQuestion(w, id, q)
+	showQuestion(w, id, shown)
 }
 
 // questionRefused says what is wrong with an authorization request.
@@ -54,6 +57,8 @@ func (s *Server) questionRefused(o Options, form url.Values, scopes []string) *r
 	resource := form.Get("resource")
 	known := s.scopes(o)
 	switch {
+	case repeats(form):
+		return refuse("invalid_request", "a parameter is repeated")
 	case form.Get("response_type") != "code":
 		return refuse("unsupported_response_type", "response_type is not code")
 	case form.Get("code_challenge") == "" && (o.PKCEMethods == nil || len(o.PKCEMethods) > 0):
@@ -108,19 +113,22 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request, form url.Values) 
 	value := rand.Text()
 	s.mu.Lock()
 	q := s.records.questions[id]
-	if q != nil && user != "" && r.Method == http.MethodPost {
+	if q == nil {
+		s.mu.Unlock()
+		showError(w, loginOver)
+		return
+	}
+	named := user != "" && r.Method == http.MethodPost
+	if named {
 		s.records.people[value] = user
 		q.user = user
 	}
+	shown := *q
 	s.mu.Unlock()
-	if q == nil {
-		showError(w, "This login is over. Go back to the application and begin again.")
-		return
-	}
-	if q.user != "" {
+	if named {
 		http.SetCookie(w, &http.Cookie{Name: cookie, Value: value, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode})
 	}
-	showQuestion(w, id, q)
+	showQuestion(w, id, shown)
 }
 
 // consent takes the person's answer.
@@ -135,7 +143,7 @@ func (s *Server) consent(w http.ResponseWriter, r *http.Request, o Options, form
 	s.mu.Unlock()
 	switch {
 	case !mine:
-		showError(w, "This login is over. Go back to the application and begin again.")
+		showError(w, loginOver)
 	case decision == "approve":
 		s.approve(w, r, o, q)
 	default:

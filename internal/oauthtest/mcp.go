@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -32,40 +31,50 @@ func (s *Server) serveMCP(w http.ResponseWriter, r *http.Request, o Options) {
 		http.Redirect(w, r, r.URL.Path+"/", http.StatusTemporaryRedirect)
 		return
 	}
-	kind, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	s.mu.Lock()
-	held := s.records.access[token]
-	ok := strings.EqualFold(kind, "Bearer") && held != nil && !held.over && s.now().Before(held.expires)
-	s.mu.Unlock()
-	if !ok {
-		s.challenge(w, o, http.StatusUnauthorized, invalidIf(token != ""), o.ChallengeScope)
-		return
-	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 4<<20))
 	if err != nil {
 		http.Error(w, "the body is too large", http.StatusRequestEntityTooLarge)
 		return
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
-	if callsAdmin(body) && (o.NeverEnough || !slices.Contains(held.scopes, adminScope(o))) {
+	stranger := r.Header.Get("Authorization") == ""
+	held := s.holder(r)
+	switch {
+	case stranger && o.LazyAuth && !calls(body, ""):
+		s.sdk().ServeHTTP(w, r)
+	case stranger:
+		s.challenge(w, o, http.StatusUnauthorized, "", o.ChallengeScope)
+	case held == nil || o.NeverAccept:
+		s.challenge(w, o, http.StatusUnauthorized, "invalid_token", o.ChallengeScope)
+	case calls(body, "admin") && (o.NeverEnough || !slices.Contains(held.scopes, adminScope(o))):
 		s.challenge(w, o, http.StatusForbidden, "insufficient_scope", adminScope(o))
-		return
+	default:
+		// The SDK's own middleware ties an MCP session to the person who opened it.
+		verify := func(context.Context, string, *http.Request) (*auth.TokenInfo, error) {
+			return &auth.TokenInfo{UserID: held.user, Scopes: held.scopes}, nil
+		}
+		o := &auth.RequireBearerTokenOptions{AllowMissingExpiration: true}
+		auth.RequireBearerToken(verify, o)(s.sdk()).ServeHTTP(w, r)
 	}
-	// The SDK's own middleware ties an MCP session to the person who opened it.
-	verify := func(context.Context, string, *http.Request) (*auth.TokenInfo, error) {
-		return &auth.TokenInfo{UserID: held.user, Scopes: held.scopes}, nil
-	}
-	s.mcp.mu.Lock()
-	h := s.mcp.handler
-	s.mcp.mu.Unlock()
-	auth.RequireBearerToken(verify, &auth.RequireBearerTokenOptions{AllowMissingExpiration: true})(h).ServeHTTP(w, r)
 }
 
-func invalidIf(had bool) string {
-	if had {
-		return "invalid_token"
+// holder is what the token of r stands for, nil if it is not good.
+func (s *Server) holder(r *http.Request) *access {
+	kind, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	held := s.records.access[token]
+	if !strings.EqualFold(kind, "Bearer") || held == nil || held.over || !s.now().Before(held.expires) {
+		return nil
 	}
-	return ""
+	return held
+}
+
+// sdk is the handler of the SDK, which a Forget replaces.
+func (s *Server) sdk() http.Handler {
+	s.mcp.mu.Lock()
+	defer s.mcp.mu.Unlock()
+	return s.mcp.handler
 }
 
 // challenge refuses and says what would help (RFC 6750 §3, RFC 9728 §5.1).
@@ -81,20 +90,24 @@ func (s *Server) challenge(w http.ResponseWriter, o Options, status int, code, s
 	if !o.BareChallenge && !o.NoResourceMetadata && !o.ResourceAtRoot {
 		add("resource_metadata", cmp.Or(o.ChallengeMetadata, s.mcpOrigin+resourceMetadata+strings.TrimPrefix(s.MCP, s.mcpOrigin)))
 	}
+	if o.OtherChallenge != "" {
+		w.Header().Add("WWW-Authenticate", o.OtherChallenge)
+	}
 	if !o.NoChallenge {
-		w.Header().Set("WWW-Authenticate", strings.TrimSpace("Bearer "+strings.Join(params, ", ")))
+		w.Header().Add("WWW-Authenticate", strings.TrimSpace("Bearer "+strings.Join(params, ", ")))
 	}
 	http.Error(w, cmp.Or(code, "a token is needed"), status)
 }
 
-func callsAdmin(body []byte) bool {
+// calls tells whether a message calls a tool: that one, or any when it is empty.
+func calls(body []byte, tool string) bool {
 	var m struct {
 		Method string `json:"method"`
 		Params struct {
 			Name string `json:"name"`
 		} `json:"params"`
 	}
-	return json.Unmarshal(body, &m) == nil && m.Method == "tools/call" && m.Params.Name == "admin"
+	return json.Unmarshal(body, &m) == nil && m.Method == "tools/call" && (tool == "" || m.Params.Name == tool)
 }
 
 // resetMCP ends all MCP sessions and starts over.
@@ -119,9 +132,9 @@ func (s *Server) resetMCP() {
 // open makes the server of one MCP session.
 func (p *protected) open(user string, more func(string, *mcp.Server)) *mcp.Server {
 	server := mcp.NewServer(&mcp.Implementation{Name: "oauthtest", Version: "1.0.0"}, nil)
-	mcp.AddTool(server, &mcp.Tool{Name: "whoami", Description: "Answers with the name of the person who signed in."}, whoami)
+	mcp.AddTool(server, &mcp.Tool{Name: "whoami", Description: "Answers with the name of the person who signed in."}, whoami(user))
 	mcp.AddTool(server, &mcp.Tool{Name: "add", Description: "Answers with the sum of two numbers."}, add)
-	mcp.AddTool(server, &mcp.Tool{Name: "admin", Description: "Answers to those who were granted more than the usual."}, whoami)
+	mcp.AddTool(server, &mcp.Tool{Name: "admin", Description: "Answers to those who were granted more than the usual."}, whoami(user))
 	if more != nil {
 		more(user, server)
 	}
@@ -145,11 +158,16 @@ func (p *protected) close() {
 
 type nothing struct{}
 
-func whoami(_ context.Context, r *mcp.CallToolRequest, _ nothing) (*mcp.CallToolResult, any, error) {
-	if r.Extra == nil || r.Extra.TokenInfo == nil {
-		return nil, nil, errors.New("nobody signed in")
+// whoami names whose token carried the call. The SDK does not say that over
+// SSE, where it is who opened the MCP session.
+func whoami(opener string) mcp.ToolHandlerFor[nothing, any] {
+	return func(_ context.Context, r *mcp.CallToolRequest, _ nothing) (*mcp.CallToolResult, any, error) {
+		user := opener
+		if r.Extra != nil && r.Extra.TokenInfo != nil {
+			user = r.Extra.TokenInfo.UserID
+		}
+		return text(user), nil, nil
 	}
-	return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: r.Extra.TokenInfo.UserID}}}, nil, nil
 }
 
 type summands struct {
@@ -158,5 +176,9 @@ type summands struct {
 }
 
 func add(_ context.Context, _ *mcp.CallToolRequest, in summands) (*mcp.CallToolResult, any, error) {
-	return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: fmt.Sprint(in.A + in.B)}}}, nil, nil
+	return text(fmt.Sprint(in.A + in.B)), nil, nil
+}
+
+func text(s string) *mcp.CallToolResult {
+	return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: s}}}
 }

@@ -12,7 +12,7 @@ import (
 //go:embed page.html
 var page string
 
-func showQuestion(w http.ResponseWriter, id string, q *question) {
+func showQuestion(w http.ResponseWriter, id string, q question) {
 	show(w, http.StatusOK, map[string]any{"Question": id, "Client": q.name, "User": q.user, "Scopes": strings.Join(q.scopes, ", ")})
 }
 

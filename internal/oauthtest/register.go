@@ -55,7 +55,7 @@ func (s *Server) registration(o Options, body string) (map[string]any, *refusal)
 	s.mu.Lock()
 	s.records.clients[c.id] = c
 	s.mu.Unlock()
-	return answer, nil
+	return override(answer, o.Registration), nil
 }
 
 // registrationRefused plays the servers that dislike single members.

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -99,6 +100,11 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, here string) {
 }
 
 func (s *Server) work(w http.ResponseWriter, r *http.Request, o Options, name string, form url.Values, body string) {
+	postOnly := slices.Contains([]string{"register", "token", "refresh", "revoke"}, name)
+	if postOnly && r.Method != http.MethodPost {
+		http.Error(w, "this endpoint takes POST", http.StatusMethodNotAllowed)
+		return
+	}
 	switch name {
 	case "resource":
 		s.resource(w, r, o)
@@ -163,7 +169,11 @@ func (s *Server) instead(w http.ResponseWriter, o Options, name string) bool {
 	maps.Copy(w.Header(), a.Header)
 	w.WriteHeader(cmp.Or(a.Status, http.StatusOK))
 	_, _ = io.WriteString(w, a.Body)
-	_, _ = w.Write(bytes.Repeat([]byte(" "), a.Pad))
+	for chunk := bytes.Repeat([]byte(" "), 64<<10); a.Pad > 0; a.Pad -= len(chunk) {
+		if _, err := w.Write(chunk[:min(a.Pad, len(chunk))]); err != nil {
+			return true
+		}
+	}
 	return true
 }
 
@@ -194,6 +204,17 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(v)
+}
+
+// repeats tells whether a parameter comes twice, which only resource may
+// (RFC 6749 §3.1, RFC 8707 §2).
+func repeats(form url.Values) bool {
+	for name, values := range form {
+		if len(values) > 1 && name != "resource" {
+			return true
+		}
+	}
+	return false
 }
 
 // refusal is an error as OAuth writes it (RFC 6749 §5.2).

@@ -3,6 +3,7 @@ package oauthtest
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"sync"
@@ -105,8 +106,20 @@ func (s *Server) Close() {
 func (s *Server) Set(change func(*Options)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	// Requests under way read the maps that they began with.
+	s.o.Redirects, s.o.Instead = fresh(s.o.Redirects), fresh(s.o.Instead)
+	s.o.Resource, s.o.Override = fresh(s.o.Resource), fresh(s.o.Override)
+	s.o.Registration, s.o.Token = fresh(s.o.Registration), fresh(s.o.Token)
 	change(&s.o)
 	clear(s.spent)
+}
+
+// fresh is a copy that can be written to.
+func fresh[V any](m map[string]V) map[string]V {
+	if m == nil {
+		return map[string]V{}
+	}
+	return maps.Clone(m)
 }
 
 func (s *Server) options() Options {

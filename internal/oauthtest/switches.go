@@ -39,6 +39,12 @@ type Options struct {
 	// Instead replaces an endpoint's answers.
 	Instead map[string]Answer
 
+	// LazyAuth lets everyone in until they call a tool.
+	LazyAuth bool
+	// NeverAccept answers 401 whatever token comes.
+	NeverAccept bool
+	// OtherChallenge is one more WWW-Authenticate, before the usual one.
+	OtherChallenge string
 	// NoChallenge leaves WWW-Authenticate out of a 401 and a 403.
 	NoChallenge bool
 	// BareChallenge leaves resource_metadata out of WWW-Authenticate.
@@ -98,6 +104,8 @@ type Options struct {
 	// RegisteredRedirects is what a registration answers (and means) as
 	// redirect_uris, in place of those that were asked for.
 	RegisteredRedirects []string
+	// Registration overrides members of a registration's answer; nil removes one.
+	Registration map[string]any
 	// RegisterStatus is the status of a registration, 201 when 0.
 	RegisterStatus int
 
@@ -137,8 +145,8 @@ type Options struct {
 	GrantedScope string
 	// RefreshedScope is what a refresh grants, less than before.
 	RefreshedScope string
-	// OmitScope leaves scope out of token answers.
-	OmitScope bool
+	// Token overrides members of token answers; nil removes one.
+	Token map[string]any
 	// OptionalResource accepts requests without resource (RFC 8707).
 	OptionalResource bool
 	// RefuseResource refuses requests with resource, as some servers do.

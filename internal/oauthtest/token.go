@@ -17,7 +17,10 @@ import (
 // token answers with tokens (RFC 6749 §3.2).
 func (s *Server) token(w http.ResponseWriter, r *http.Request, o Options, form url.Values) {
 	c, refused := s.authenticate(r, o, form)
-	var answer map[string]any
+	if repeats(form) {
+		refused = refuse("invalid_request", "a parameter is repeated")
+	}
+	answer := map[string]any{}
 	if refused == nil {
 		switch form.Get("grant_type") {
 		case "authorization_code":
@@ -28,6 +31,7 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request, o Options, form u
 			refused = refuse("unsupported_grant_type", "grant_type is not known")
 		}
 	}
+	answer = override(answer, o.Token)
 	switch {
 	case refused != nil:
 		if o.ErrorsAreOK {
@@ -189,9 +193,6 @@ func (s *Server) issue(o Options, g *grant, scopes []string) map[string]any {
 		answer["expires_in"] = strconv.Itoa(int(ttl.Seconds()))
 	case Missing:
 		delete(answer, "expires_in")
-	}
-	if o.OmitScope {
-		delete(answer, "scope")
 	}
 	return answer
 }

@@ -41,7 +41,8 @@ func (t *traffic) gate(endpoint string) <-chan struct{} {
 
 // Requests is how many requests an endpoint has had: "metadata", "resource",
 // "register", "authorize", "token" (a code was exchanged), "refresh", "revoke",
-// "mcp", or "moved" for those that followed a redirect.
+// "mcp", "login", "consent", "moved" (they followed a redirect), or "" for what is
+// not there.
 func (s *Server) Requests(endpoint string) int {
 	s.traffic.mu.Lock()
 	defer s.traffic.mu.Unlock()
