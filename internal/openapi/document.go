@@ -51,6 +51,8 @@ type Info struct {
 	ServerURL string
 	// Secured says that calls need the key.
 	Secured bool
+	// Login, unless nil, is shown as the first operation.
+	Login *Login
 }
 
 // Document is an OpenAPI 3.1.0 document with what is needed to serve it and
@@ -71,6 +73,9 @@ type Document struct {
 func Build(info Info, tools []Tool) *Document {
 	d := &Document{Operations: make(map[string]*Operation, len(tools))}
 	paths := objectNode()
+	if info.Login != nil {
+		paths.set("/"+loginSegment, objectNode(member{"get", info.Login.operation(info.Secured)}))
+	}
 	ids := operationIDs(tools)
 	for _, t := range tools {
 		if d.Operations[t.Name] != nil {
@@ -78,7 +83,13 @@ func Build(info Info, tools []Tool) *Document {
 			continue
 		}
 		d.Operations[t.Name] = &Operation{schema: t.InputSchema}
-		paths.members = append(paths.members, member{"/" + segment(t.Name), objectNode(member{"post", d.operation(t, ids[t.Name], info.Secured)})})
+		post := member{"post", d.operation(t, ids[t.Name], info.Secured)}
+		if info.Login != nil && t.Name == loginSegment {
+			login := paths.get("/" + loginSegment)
+			login.set(post.name, post.value)
+			continue
+		}
+		paths.members = append(paths.members, member{"/" + segment(t.Name), objectNode(post)})
 	}
 	about := objectNode(member{"title", textNode(info.Title)}, member{"description", textNode(info.Description)}, member{"version", textNode(info.Version)})
 	doc := objectNode(member{"openapi", textNode("3.1.0")}, member{"info", about})
@@ -148,7 +159,7 @@ func (d *Document) operation(t Tool, id string, secured bool) *node {
 	ok.set("content", content(answer))
 	op.set("responses", objectNode(member{"200", ok}, member{"422", fixed(validationResponse)}))
 	if secured {
-		op.set("security", fixed(`[{"HTTPBearer":[]}]`))
+		op.set("security", fixed(securedByKey))
 	}
 	op.extend("x-mcp-annotations", t.Annotations)
 	op.extend("x-mcp-icons", t.Icons)
@@ -193,6 +204,9 @@ func (n *node) fields() []member {
 	return n.members
 }
 
+// securedByKey says of an operation that it needs the key.
+const securedByKey = `[{"HTTPBearer":[]}]`
+
 // validationResponse describes the body of a 422.
 const validationResponse = `{"description":"Validation Error","content":{"application/json":{"schema":{"type":"object","properties":{"detail":` +
 	`{"type":"array","items":{"type":"object","properties":{"loc":{"type":"array","items":{"anyOf":[{"type":"string"},{"type":"integer"}]}},` +
@@ -233,6 +247,9 @@ func titleCase(name string) string {
 // maxID is the longest name of a function that models' providers take.
 const maxID = 64
 
+// toolPrefix begins the ids of all tools.
+const toolPrefix = "tool_"
+
 // operationIDs gives each tool the id tool_NAME_post with every other
 // character than [A-Za-z0-9_] as an underscore. Where that is too long, or
 // two tools would share it, a hash of the name ends it; so an id depends on
@@ -245,18 +262,17 @@ func operationIDs(tools []Tool) map[string]string {
 			continue
 		}
 		id := strings.Map(func(c rune) rune {
-			if c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' {
+			if idLetter(c) {
 				return c
 			}
 			return '_'
-		}, "tool_"+t.Name+"_post")
+		}, toolPrefix+t.Name+"_post")
 		plain[t.Name] = id
 		count[id]++
 	}
 	for name, id := range plain {
 		if len(id) > maxID || count[id] > 1 {
-			hash := sha256.Sum256([]byte(name))
-			plain[name] = id[:min(len(id), maxID-9)] + "_" + hex.EncodeToString(hash[:4])
+			plain[name] = endWithHash(id, name)
 		}
 	}
 	return plain

@@ -62,7 +62,7 @@ func FuzzBuild(f *testing.F) {
 		if err != nil {
 			return
 		}
-		d := Build(Info{Title: "t", Version: "1"}, []Tool{made})
+		d := Build(Info{Title: "t", Version: "1", Login: &Login{OperationID: name, Summary: name}}, []Tool{made})
 		if !json.Valid(d.JSON) {
 			t.Fatalf("the document is no JSON: %s", d.JSON)
 		}

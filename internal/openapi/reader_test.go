@@ -21,43 +21,55 @@ import (
 // error. It gives the names and parameters of the tools.
 func readTools(doc []byte) (map[string]map[string]any, error) {
 	var d struct {
-		Paths map[string]map[string]struct {
-			OperationID string `json:"operationId"`
-			RequestBody struct {
-				Content map[string]struct{ Schema map[string]any }
-			} `json:"requestBody"`
-		}
+		Paths map[string]map[string]shownOperation
 	}
 	if err := json.Unmarshal(doc, &d); err != nil {
 		return nil, err
 	}
 	tools := map[string]map[string]any{}
 	for path, methods := range d.Paths {
-		op, ok := methods["post"]
-		if !ok || len(methods) != 1 {
-			return nil, fmt.Errorf("%s has no POST alone", path)
-		}
-		if !functionName.MatchString(op.OperationID) {
-			return nil, fmt.Errorf("models refuse the name %q", op.OperationID)
-		}
-		if tools[op.OperationID] != nil {
-			return nil, fmt.Errorf("two tools are %q", op.OperationID)
-		}
-		root := op.RequestBody.Content["application/json"].Schema
-		if _, ok := root["properties"].(map[string]any); !ok || root["type"] != "object" {
-			return nil, fmt.Errorf("%s: the body is no object with properties", path)
-		}
-		for _, combinator := range []string{"anyOf", "oneOf", "allOf"} {
-			if root[combinator] != nil {
-				return nil, fmt.Errorf("%s: %s at the root loses arguments", path, combinator)
+		for method, op := range methods {
+			if tools[op.OperationID] != nil {
+				return nil, fmt.Errorf("two tools are %q", op.OperationID)
 			}
+			root, err := readOperation(method, op)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", path, err)
+			}
+			tools[op.OperationID] = root
 		}
-		if err := readSchema(root, 0); err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
-		}
-		tools[op.OperationID] = root
 	}
 	return tools, nil
+}
+
+// shownOperation is what Open WebUI reads of one.
+type shownOperation struct {
+	OperationID string `json:"operationId"`
+	RequestBody *struct {
+		Content map[string]struct{ Schema map[string]any }
+	} `json:"requestBody"`
+}
+
+// readOperation gives the parameters of one tool. Without a body there are none.
+func readOperation(method string, op shownOperation) (map[string]any, error) {
+	switch {
+	case !functionName.MatchString(op.OperationID):
+		return nil, fmt.Errorf("models refuse the name %q", op.OperationID)
+	case method == "get" && op.RequestBody == nil:
+		return map[string]any{"type": "object", "properties": map[string]any{}, "required": []any{}}, nil
+	case method != "post" || op.RequestBody == nil:
+		return nil, fmt.Errorf("%s is neither a GET nor a POST with a body", method)
+	}
+	root := op.RequestBody.Content["application/json"].Schema
+	if _, ok := root["properties"].(map[string]any); !ok || root["type"] != "object" {
+		return nil, fmt.Errorf("the body is no object with properties")
+	}
+	for _, combinator := range []string{"anyOf", "oneOf", "allOf"} {
+		if root[combinator] != nil {
+			return nil, fmt.Errorf("%s at the root loses arguments", combinator)
+		}
+	}
+	return root, readSchema(root, 0)
 }
 
 var functionName = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,64}$`)
@@ -126,12 +138,16 @@ func checkDocument(t testing.TB, meta *jsonschema.Schema, d *Document) map[strin
 	if err != nil {
 		t.Errorf("Open WebUI: %v", err)
 	}
-	if len(tools) != len(d.Operations) {
-		t.Errorf("%d tools are shown, %d can be called", len(tools), len(d.Operations))
-	}
 	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(d.JSON))
 	if err != nil {
 		t.Fatal(err)
+	}
+	logins := 0
+	if get(doc, "paths", "/login", "get") != nil {
+		logins = 1
+	}
+	if len(tools) != len(d.Operations)+logins {
+		t.Errorf("%d operations are shown, %d can be called", len(tools), len(d.Operations)+logins)
 	}
 	eachSchema(doc, func(where string, schema any) {
 		if err := meta.Validate(schema); err != nil {
@@ -151,11 +167,17 @@ func checkDocument(t testing.TB, meta *jsonschema.Schema, d *Document) map[strin
 // eachSchema visits the schemas of bodies and answers.
 func eachSchema(doc any, visit func(where string, schema any)) {
 	paths, _ := get(doc, "paths").(map[string]any)
-	for path := range paths {
-		op := get(doc, "paths", path, "post")
-		visit(path, get(op, "requestBody", "content", "application/json", "schema"))
-		visit(path+" 200", get(op, "responses", "200", "content", "application/json", "schema"))
-		visit(path+" 422", get(op, "responses", "422", "content", "application/json", "schema"))
+	for path, item := range paths {
+		methods, _ := item.(map[string]any)
+		for method, op := range methods {
+			if body := get(op, "requestBody"); body != nil {
+				visit(method+" "+path, get(body, "content", "application/json", "schema"))
+			}
+			responses, _ := get(op, "responses").(map[string]any)
+			for status, response := range responses {
+				visit(method+" "+path+" "+status, get(response, "content", "application/json", "schema"))
+			}
+		}
 	}
 }
 
