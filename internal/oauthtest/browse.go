@@ -50,6 +50,9 @@ const maxSteps = 30
 // in, approves, and presses the button of any other form that has one, until
 // the page at the redirect URI has answered, or a page has no form. A redirect
 // URI where nobody listens is a page with status 0, as a browser shows one.
+//
+// It is as strict as browsers are: forms lead only where the page's form-action
+// lets them, redirects included, and Origin is null under no-referrer.
 func Browse(ctx context.Context, url string, o BrowseOptions) (Page, error) {
 	w, err := newWalk(url, o)
 	if err != nil {
@@ -60,6 +63,9 @@ func Browse(ctx context.Context, url string, o BrowseOptions) (Page, error) {
 	for range maxSteps {
 		if w.arrives(next.url) && o.StopBefore {
 			return Page{URL: next.url}, nil
+		}
+		if err := next.allowed(); err != nil {
+			return Page{URL: next.url}, fmt.Errorf("browsing: %w", err)
 		}
 		page, err := w.take(ctx, next)
 		if err != nil {
@@ -83,6 +89,21 @@ type step struct {
 	form        string
 	from        string // the page whose form began this, "" for the address bar
 	origin      string // Origin, for a form
+	policy      policy // of the page whose form began this
+}
+
+// allowed fails where a browser would refuse to go.
+func (s step) allowed() error {
+	u, err := url.Parse(s.url)
+	switch {
+	case err != nil:
+		return err
+	case u.Scheme != "http" && u.Scheme != "https":
+		return fmt.Errorf("%.40q is nothing to browse", s.url)
+	case !s.policy.allows(u):
+		return fmt.Errorf("form-action of the page at %s does not allow %s", s.from, originOf(u))
+	}
+	return nil
 }
 
 type walk struct {
@@ -167,7 +188,7 @@ func (w *walk) after(p Page, s step) (next step, done bool, err error) {
 		if err != nil {
 			return next, true, fmt.Errorf("browsing: following a redirect: %w", err)
 		}
-		next = step{method: http.MethodGet, url: to.String(), from: s.from}
+		next = step{method: http.MethodGet, url: to.String(), from: s.from, policy: s.policy}
 		if p.Status == http.StatusTemporaryRedirect || p.Status == http.StatusPermanentRedirect {
 			next.method, next.form, next.origin = s.method, s.form, s.origin
 		}
@@ -184,11 +205,11 @@ func (w *walk) after(p Page, s step) (next step, done bool, err error) {
 	if err != nil {
 		return next, true, fmt.Errorf("browsing: sending a form: %w", err)
 	}
-	next = step{method: f.method, url: to.String(), form: f.values.Encode(), from: p.URL, origin: originOf(base)}
+	next = step{method: f.method, form: f.values.Encode(), from: p.URL, origin: originOf(base), policy: policyOf(p.Header, base)}
 	if next.method == http.MethodGet {
-		to.RawQuery, next.form, next.url = f.values.Encode(), "", ""
-		next.url = to.String()
+		to.RawQuery, next.form = next.form, ""
 	}
+	next.url = to.String()
 	// A browser keeps a page's origin to itself if the page says so.
 	if p.Header.Get("Referrer-Policy") == "no-referrer" {
 		next.origin = "null"
