@@ -72,6 +72,7 @@ type Authorizer struct {
 	mu       sync.Mutex
 	known    map[string]*Metadata // by issuer
 	wants    map[caller.ID]*want
+	tickets  map[caller.ID]told
 	gone     map[caller.ID]bool // had a grant that was refused, and no login since
 	awaiting map[string]func()  // state → what ends its wait at the loopback port
 }
@@ -89,7 +90,7 @@ func New(o Options) (*Authorizer, error) {
 		name: o.Server.Name, url: u, transport: o.Server.Transport, headers: o.Server.Headers, cfg: o.Server.OAuth,
 		store: o.Store, loopback: o.Loopback, publicURL: strings.TrimSuffix(o.PublicURL, "/"), web: o.WebCallback,
 		onChange: o.Changed, onStep: o.Step, guard: newGuard(o.Network, u.Hostname(), o.Server.OAuth.AllowHosts, log), direct: direct, log: log,
-		known: map[string]*Metadata{}, wants: map[caller.ID]*want{}, gone: map[caller.ID]bool{}, awaiting: map[string]func(){},
+		known: map[string]*Metadata{}, wants: map[caller.ID]*want{}, tickets: map[caller.ID]told{}, gone: map[caller.ID]bool{}, awaiting: map[string]func(){},
 	}, nil
 }
 

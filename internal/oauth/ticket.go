@@ -1,0 +1,84 @@
+package oauth
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"mcpo/internal/caller"
+	"mcpo/internal/store"
+)
+
+const (
+	ticketTime  = 10 * time.Minute
+	ticketReuse = 5 * time.Minute // a link that was told lately is told again
+)
+
+// ticket is a link that begins a login for one caller at one server.
+type ticket struct {
+	Server string `json:"server"`
+	Caller string `json:"caller"`
+}
+
+// told is a ticket that is in a link somewhere.
+type told struct {
+	text string
+	at   time.Time
+}
+
+func ticketKey(text string) store.Key { return store.Key{Kind: store.Tickets, Name: hashed(text)} }
+
+// Ticket makes the secret of a link with which the caller can begin a login,
+// once, within ten minutes.
+func (a *Authorizer) Ticket(ctx context.Context, who caller.ID) (string, error) {
+	a.mu.Lock()
+	last := a.tickets[who]
+	a.mu.Unlock()
+	if last.text != "" && time.Since(last.at) < ticketReuse {
+		if _, err := a.TicketOf(ctx, last.text); err == nil {
+			return last.text, nil
+		}
+	}
+	value, err := json.Marshal(ticket{Server: a.name, Caller: who.String()})
+	if err != nil {
+		return "", err
+	}
+	now, text := time.Now(), random()
+	if err := a.store.Put(ctx, store.Record{Key: ticketKey(text), Value: value, Expires: now.Add(ticketTime)}); err != nil {
+		return "", fmt.Errorf("keeping the ticket: %w", err)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.tickets[who] = told{text, now}
+	return text, nil
+}
+
+// TicketOf tells whose ticket it is, and leaves it as it is. The error is
+// [ErrUnknownLogin] for one that was used, has run out, or belongs to another
+// server.
+func (a *Authorizer) TicketOf(ctx context.Context, text string) (caller.ID, error) {
+	record, err := a.store.Get(ctx, ticketKey(text))
+	return a.readTicket(record, err)
+}
+
+// UseTicket is TicketOf for the last time.
+func (a *Authorizer) UseTicket(ctx context.Context, text string) (caller.ID, error) {
+	record, err := a.store.Take(ctx, ticketKey(text))
+	return a.readTicket(record, err)
+}
+
+func (a *Authorizer) readTicket(record store.Record, err error) (caller.ID, error) {
+	if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrCorrupt) {
+		return caller.ID{}, ErrUnknownLogin
+	}
+	if err != nil {
+		return caller.ID{}, fmt.Errorf("reading the ticket: %w", err)
+	}
+	var t ticket
+	if err := json.Unmarshal(record.Value, &t); err != nil || t.Server != a.name || t.Caller == "" {
+		return caller.ID{}, ErrUnknownLogin
+	}
+	return caller.FromStore(t.Caller), nil
+}
