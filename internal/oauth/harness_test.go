@@ -2,6 +2,7 @@ package oauth
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -113,3 +114,89 @@ func ask(t testing.TB, a *Authorizer) (int, error) {
 	resp.Body.Close()
 	return resp.StatusCode, nil
 }
+
+// refusedFor checks that an error is a *DiscoveryError that says word.
+func refusedFor(t testing.TB, err error, word string) {
+	t.Helper()
+	var refused *DiscoveryError
+	if !errors.As(err, &refused) || !strings.Contains(err.Error(), word) {
+		t.Errorf("%v is not a refusal that says %q", err, word)
+	}
+}
+
+// granted is an authorizer whose caller has logged in.
+func granted(t testing.TB, s *oauthtest.Server, change func(*Options)) *Authorizer {
+	t.Helper()
+	a := authorizer(t, s.MCP, change)
+	if err := login1(t, a); err != nil {
+		t.Fatalf("logging in: %v", err)
+	}
+	return a
+}
+
+// works checks that a request with the caller's token is let in.
+func works(t testing.TB, a *Authorizer) {
+	t.Helper()
+	if status, err := ask(t, a); err != nil || status != http.StatusOK {
+		t.Errorf("the server answers %d, %v", status, err)
+	}
+}
+
+// needsLogin checks that the caller is sent to log in. gone says that there was
+// a grant.
+func needsLogin(t testing.TB, err error, gone bool) {
+	t.Helper()
+	var required *LoginRequiredError
+	if !errors.As(err, &required) || required.Gone != gone {
+		t.Errorf("%v is not a LoginRequiredError with Gone %v", err, gone)
+	}
+}
+
+// kept is how many records of a kind a store has.
+func kept(t testing.TB, a *Authorizer, kind store.Kind) int {
+	t.Helper()
+	records, err := a.store.List(testContext(t), kind)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(records)
+}
+
+// changeGrant writes the caller's stored grant anew, and makes memory forget it.
+func changeGrant(t testing.TB, a *Authorizer, change func(*grant)) {
+	t.Helper()
+	g := storedGrant(t, a)
+	change(g)
+	if err := a.write(testContext(t), who, g); err != nil {
+		t.Fatal(err)
+	}
+	a.forgetGrant(who)
+}
+
+func storedGrant(t testing.TB, a *Authorizer) *grant {
+	t.Helper()
+	g, err := a.read(testContext(t), who)
+	if err != nil {
+		t.Fatalf("reading the stored grant: %v", err)
+	}
+	return g
+}
+
+// almostOver makes the access token due for renewal, as if its time had passed.
+func almostOver(t testing.TB, a *Authorizer) {
+	t.Helper()
+	changeGrant(t, a, func(g *grant) {
+		g.Obtained, g.Expiry = time.Now().Add(-time.Hour), time.Now().Add(time.Second)
+	})
+}
+
+// over makes the access token run out, at the server and here.
+func over(t testing.TB, s *oauthtest.Server, a *Authorizer) {
+	t.Helper()
+	s.Expire()
+	changeGrant(t, a, func(g *grant) { g.Obtained, g.Expiry = time.Now().Add(-time.Hour), time.Now().Add(-time.Second) })
+}
+
+func clientMetadata() *config.ClientMetadata { return &config.ClientMetadata{ClientName: "my mcpo"} }
+
+func somebody(name string) caller.ID { return caller.FromStore(name) }
