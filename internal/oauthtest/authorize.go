@@ -29,7 +29,8 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request, o Options, fo
 		return
 	}
 	q := &question{client: c.id, name: cmp.Or(c.name, c.id), redirect: redirect, state: form.Get("state"),
-		challenge: form.Get("code_challenge"), resource: form.Get("resource"), scopes: strings.Fields(form.Get("scope"))}
+		challenge: form.Get("code_challenge"), scopes: strings.Fields(form.Get("scope")),
+		resource: cmp.Or(strings.TrimSuffix(form.Get("resource"), "/"), s.MCP)}
 	if refused := s.questionRefused(o, form, q.scopes); refused != nil {
 		s.sendBack(w, r, o, q, url.Values{"error": {refused.code}, "error_description": {refused.description}})
 		return
@@ -67,6 +68,9 @@ func (s *Server) questionRefused(o Options, form url.Values, scopes []string) *r
 		return refuse("invalid_request", "code_challenge_method is not S256")
 	case slices.ContainsFunc(scopes, func(scope string) bool { return !slices.Contains(known, scope) }):
 		return refuse("invalid_scope", "a scope is not known")
+	}
+	if strings.TrimSuffix(resource, "/") == s.Second {
+		return s.resourceRefused(o, resource, s.Second)
 	}
 	return s.resourceRefused(o, resource, s.MCP)
 }

@@ -43,11 +43,11 @@ func (s *Server) serveMCP(w http.ResponseWriter, r *http.Request, o Options) {
 	case stranger && o.LazyAuth && !calls(body, ""):
 		s.sdk().ServeHTTP(w, r)
 	case stranger:
-		s.challenge(w, o, http.StatusUnauthorized, "", o.ChallengeScope)
+		s.challenge(w, r, o, http.StatusUnauthorized, "", o.ChallengeScope)
 	case held == nil || o.NeverAccept:
-		s.challenge(w, o, http.StatusUnauthorized, "invalid_token", o.ChallengeScope)
+		s.challenge(w, r, o, http.StatusUnauthorized, "invalid_token", o.ChallengeScope)
 	case calls(body, "admin") && (o.NeverEnough || !slices.Contains(held.scopes, adminScope(o))):
-		s.challenge(w, o, http.StatusForbidden, "insufficient_scope", adminScope(o))
+		s.challenge(w, r, o, http.StatusForbidden, "insufficient_scope", adminScope(o))
 	default:
 		// The SDK's own middleware ties an MCP session to the person who opened it.
 		verify := func(context.Context, string, *http.Request) (*auth.TokenInfo, error) {
@@ -67,6 +67,9 @@ func (s *Server) holder(r *http.Request) *access {
 	if !strings.EqualFold(kind, "Bearer") || held == nil || held.over || !s.now().Before(held.expires) {
 		return nil
 	}
+	if held.resource != s.resourceAt(r.URL.Path) {
+		return nil
+	}
 	return held
 }
 
@@ -78,7 +81,7 @@ func (s *Server) sdk() http.Handler {
 }
 
 // challenge refuses and says what would help (RFC 6750 §3, RFC 9728 §5.1).
-func (s *Server) challenge(w http.ResponseWriter, o Options, status int, code, scope string) {
+func (s *Server) challenge(w http.ResponseWriter, r *http.Request, o Options, status int, code, scope string) {
 	var params []string
 	add := func(name, value string) {
 		if value != "" {
@@ -88,7 +91,8 @@ func (s *Server) challenge(w http.ResponseWriter, o Options, status int, code, s
 	add("error", code)
 	add("scope", scope)
 	if !o.BareChallenge && !o.NoResourceMetadata && !o.ResourceAtRoot {
-		add("resource_metadata", cmp.Or(o.ChallengeMetadata, s.mcpOrigin+resourceMetadata+strings.TrimPrefix(s.MCP, s.mcpOrigin)))
+		path := strings.TrimPrefix(s.resourceAt(r.URL.Path), s.mcpOrigin)
+		add("resource_metadata", cmp.Or(o.ChallengeMetadata, s.mcpOrigin+resourceMetadata+path))
 	}
 	if o.OtherChallenge != "" {
 		w.Header().Add("WWW-Authenticate", o.OtherChallenge)

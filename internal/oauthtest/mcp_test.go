@@ -2,6 +2,7 @@ package oauthtest_test
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -129,5 +130,50 @@ func TestPeopleHaveTheirOwnTools(t *testing.T) {
 		if got := strings.Join(names, " "); got != "add admin only_"+user+" whoami" {
 			t.Errorf("%s sees %s", user, got)
 		}
+	}
+}
+
+func TestTokensOpenOneServer(t *testing.T) {
+	p := visit(t, oauthtest.Options{AutoApprove: true})
+	first := p.login(oauthtest.BrowseOptions{}).text("access_token")
+	here, there := p.s.MCP, p.s.Second
+	knock := func(token, at string) int {
+		return p.do(http.MethodPost, at, "application/json", hello, "Authorization", "Bearer "+token,
+			"Accept", "application/json, text/event-stream").status
+	}
+	second := func(q url.Values) { q.Set("resource", there) }
+	other := p.exchange(p.browse(oauthtest.BrowseOptions{}, second).Get("code"), second).text("access_token")
+	for _, c := range []struct {
+		token, at string
+		want      int
+	}{{first, here, 200}, {first, there, 401}, {other, here, 401}, {other, there, 200}} {
+		if got := knock(c.token, c.at); got != c.want {
+			t.Errorf("%s at %s got %d, not %d", c.token, c.at, got, c.want)
+		}
+	}
+	if r := p.get(strings.Replace(there, "/second", prm+"/second", 1)); r.text("resource") != there {
+		t.Errorf("its metadata is %s", r.body)
+	}
+}
+
+func TestManyPeopleAtOnce(t *testing.T) {
+	p := visit(t, oauthtest.Options{})
+	p.register(nil)
+	for i := range 32 {
+		user := fmt.Sprint("user", i)
+		t.Run(user, func(t *testing.T) {
+			t.Parallel()
+			mine := *p
+			mine.t = t
+			tokens := mine.login(oauthtest.BrowseOptions{User: user})
+			tokens = mine.refresh(tokens.text("refresh_token"), nil)
+			session, err := mine.connect(tokens.text("access_token"), false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if who, err := call(t.Context(), session, "whoami", nil); who != user || err != nil {
+				t.Errorf("whoami answered %q, %v", who, err)
+			}
+		})
 	}
 }

@@ -17,16 +17,17 @@ const (
 
 // resource answers with the metadata of the MCP server (RFC 9728 §2).
 func (s *Server) resource(w http.ResponseWriter, r *http.Request, o Options) {
-	want := resourceMetadata + strings.TrimPrefix(s.MCP, s.mcpOrigin)
+	path := strings.TrimPrefix(strings.TrimPrefix(r.URL.Path, movedTo), resourceMetadata)
+	about := s.resourceAt(path)
 	if o.ResourceAtRoot {
-		want = resourceMetadata
+		about = map[string]string{"": s.MCP}[path]
 	}
-	if o.NoResourceMetadata || strings.TrimPrefix(r.URL.Path, movedTo) != want {
+	if o.NoResourceMetadata || about == "" || strings.HasSuffix(path, "/") {
 		notFound(w, o)
 		return
 	}
 	writeJSON(w, http.StatusOK, override(map[string]any{
-		"resource":                 s.MCP,
+		"resource":                 about,
 		"authorization_servers":    []string{s.Issuer},
 		"scopes_supported":         []string{scopeMCP},
 		"bearer_methods_supported": []string{"header"},

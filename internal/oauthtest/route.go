@@ -33,8 +33,7 @@ func (s *Server) prefix(o Options) string {
 // endpoint names what a path on an origin is, "" for nothing.
 func (s *Server) endpoint(o Options, here, path string) string {
 	if here == s.mcpOrigin {
-		switch s.mcpOrigin + path {
-		case s.MCP, s.MCP + "/":
+		if s.resourceAt(path) != "" {
 			return "mcp"
 		}
 		if strings.HasPrefix(path, resourceMetadata) {
@@ -58,6 +57,15 @@ func (s *Server) endpoint(o Options, here, path string) string {
 		return ""
 	}
 	return name
+}
+
+// resourceAt is the MCP endpoint at a path, "" for none.
+func (s *Server) resourceAt(path string) string {
+	at := s.mcpOrigin + strings.TrimSuffix(strings.TrimPrefix(path, movedTo), "/")
+	if at == s.MCP || at == s.Second {
+		return at
+	}
+	return ""
 }
 
 // answer is where every request comes in.
@@ -93,6 +101,9 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, here string) {
 		done := httptest.NewRecorder()
 		s.work(done, r, o, name, form, body)
 		s.wait(r, name)
+		if s.loses(o, name) && cut(w) {
+			return
+		}
 		maps.Copy(w.Header(), done.Header())
 		w.WriteHeader(done.Code)
 		_, _ = w.Write(done.Body.Bytes())
@@ -175,6 +186,20 @@ func (s *Server) instead(w http.ResponseWriter, o Options, name string) bool {
 		}
 	}
 	return true
+}
+
+// loses tells whether this answer is one of those that Options.Lose means.
+func (s *Server) loses(o Options, name string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lost[name]++
+	return s.lost[name] <= o.Lose[name]
+}
+
+// cut ends the connection.
+func cut(w http.ResponseWriter) bool {
+	conn, _, err := http.NewResponseController(w).Hijack()
+	return err == nil && conn.Close() == nil
 }
 
 // wait keeps an answer back as Hold says.

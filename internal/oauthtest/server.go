@@ -16,6 +16,9 @@ import (
 type Server struct {
 	// MCP is the URL of the MCP endpoint, and the resource (RFC 8707).
 	MCP string
+	// Second is the MCP endpoint of a second server, with the same people and
+	// the same authorization server: tokens for one do not open the other.
+	Second string
 	// Issuer is the authorization server's identifier.
 	Issuer string
 	// Other is an origin on which nothing is but what Options moves to it: the
@@ -36,6 +39,7 @@ type Server struct {
 	o       Options        // guarded by mu
 	records *records       // guarded by mu
 	spent   map[string]int // how often Instead was used, by endpoint; guarded by mu
+	lost    map[string]int // how many answers were lost, by endpoint; guarded by mu
 }
 
 // Start is New for a test: the server ends with it.
@@ -61,7 +65,7 @@ func New(o Options) (*Server, error) {
 		return nil, fmt.Errorf("listening on a second origin: %w", err)
 	}
 	s := &Server{now: o.Now, sse: o.SSE, traffic: newTraffic(), closed: make(chan struct{}), o: o,
-		records: newRecords(o), spent: map[string]int{}}
+		records: newRecords(o), spent: map[string]int{}, lost: map[string]int{}}
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -70,10 +74,11 @@ func New(o Options) (*Server, error) {
 	if o.SeparateOrigin {
 		s.issuerOrigin = s.Other
 	}
-	s.MCP, s.Issuer = s.mcpOrigin+"/mcp", s.issuerOrigin+o.IssuerPath
+	path := "/mcp"
 	if o.SSE {
-		s.MCP = s.mcpOrigin + "/sse"
+		path = "/sse"
 	}
+	s.MCP, s.Second, s.Issuer = s.mcpOrigin+path, s.mcpOrigin+"/second"+path, s.issuerOrigin+o.IssuerPath
 	s.resetMCP()
 	s.serve(first, s.mcpOrigin)
 	s.serve(second, s.Other)
@@ -102,16 +107,17 @@ func (s *Server) Close() {
 }
 
 // Set changes how the servers behave from the next request on, and makes
-// Answer.Times count anew.
+// Answer.Times and Lose count anew.
 func (s *Server) Set(change func(*Options)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	// Requests under way read the maps that they began with.
 	s.o.Redirects, s.o.Instead = fresh(s.o.Redirects), fresh(s.o.Instead)
 	s.o.Resource, s.o.Override = fresh(s.o.Resource), fresh(s.o.Override)
-	s.o.Registration, s.o.Token = fresh(s.o.Registration), fresh(s.o.Token)
+	s.o.Registration, s.o.Token, s.o.Lose = fresh(s.o.Registration), fresh(s.o.Token), fresh(s.o.Lose)
 	change(&s.o)
 	clear(s.spent)
+	clear(s.lost)
 }
 
 // fresh is a copy that can be written to.

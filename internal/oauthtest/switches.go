@@ -38,6 +38,9 @@ type Options struct {
 	Redirects map[string]Redirect
 	// Instead replaces an endpoint's answers.
 	Instead map[string]Answer
+	// Lose makes an endpoint do its work and lose so many answers, as a network
+	// does: the connection ends without one.
+	Lose map[string]int
 
 	// LazyAuth lets everyone in until they call a tool.
 	LazyAuth bool

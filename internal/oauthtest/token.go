@@ -117,10 +117,10 @@ func (s *Server) exchange(o Options, c *client, form url.Values) (map[string]any
 	if bad.description != "" {
 		return nil, bad
 	}
-	if refused := s.resourceRefused(o, form.Get("resource"), cmp.Or(k.resource, s.MCP)); refused != nil {
+	if refused := s.resourceRefused(o, form.Get("resource"), k.resource); refused != nil {
 		return nil, refused
 	}
-	k.grant = &grant{client: c.id, user: k.user, resource: cmp.Or(k.resource, s.MCP), scopes: k.scopes}
+	k.grant = &grant{client: c.id, user: k.user, resource: k.resource, scopes: k.scopes}
 	answer := s.issue(o, k.grant, k.scopes)
 	if k.offline {
 		answer["refresh_token"] = s.records.newRefresh(k.grant, s.now().Add(cmp.Or(o.RefreshTTL, 30*24*time.Hour)))

@@ -247,3 +247,19 @@ func TestHoldKeepsAnswersBack(t *testing.T) {
 		t.Errorf("answered %d", r.status)
 	}
 }
+
+func TestAnswersGetLost(t *testing.T) {
+	p := visit(t, oauthtest.Options{AutoApprove: true, Lose: map[string]int{"refresh": 1}})
+	token := p.login(oauthtest.BrowseOptions{}).text("refresh_token")
+	f := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {token}, "client_id": {p.id}, "resource": {p.s.MCP}}
+	if resp, err := p.http.PostForm(p.s.Endpoint("token"), f); err == nil {
+		resp.Body.Close()
+		t.Errorf("the first answer arrived: %s", resp.Status)
+	}
+	if p.s.Active(token) {
+		t.Error("the work was not done")
+	}
+	if r := p.refresh(token, nil); r.text("error") != "invalid_grant" {
+		t.Errorf("the second answer is %s", r.body)
+	}
+}
