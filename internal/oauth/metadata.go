@@ -27,8 +27,6 @@ type Metadata struct {
 	// DocumentSupported is client_id_metadata_document_supported.
 	DocumentSupported bool
 
-	// skew is how far the server's clock is ahead of ours, by its Date header.
-	skew time.Duration
 	read time.Time
 }
 
@@ -68,9 +66,6 @@ func (a *Authorizer) findMetadata(ctx context.Context, issuer string) (*Metadata
 		}
 		m := metadataOf(o)
 		m.From, m.read = place, time.Now()
-		if !got.date.IsZero() {
-			m.skew = time.Until(got.date)
-		}
 		return m, a.checkMetadata(m, issuer)
 	}
 	return nil, errNoMetadata

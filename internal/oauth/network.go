@@ -296,7 +296,6 @@ type answer struct {
 	status int
 	json   bool // its type is JSON, or it has none
 	body   []byte
-	date   time.Time // of the Date header; zero without
 }
 
 // get reads a document.
@@ -352,9 +351,8 @@ func (g *guard) do(client *http.Client, req *http.Request) (answer, error) {
 		return answer{}, fmt.Errorf("the answer of %s is larger than 1 MiB", req.URL.Host)
 	}
 	declared, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
-	date, _ := http.ParseTime(resp.Header.Get("Date"))
 	g.log.Debug("asked an authorization server", "method", req.Method, "host", req.URL.Host, "path", req.URL.Path, "status", resp.StatusCode)
-	return answer{status: resp.StatusCode, body: body, date: date,
+	return answer{status: resp.StatusCode, body: body,
 		json: declared == "" || declared == "application/json" || strings.HasSuffix(declared, "+json")}, nil
 }
 

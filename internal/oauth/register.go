@@ -22,11 +22,6 @@ type registration struct {
 	Secret     string    `json:"client_secret,omitempty"`
 	AuthMethod string    `json:"auth_method"` // one of the methods below
 	Expires    time.Time `json:"expires,omitzero"`
-	// fixed says that nothing can be made anew: it was made by hand, or is a
-	// document's URL.
-	fixed bool
-	// known says that the authorization server has just confirmed it.
-	known bool
 }
 
 // Methods of authentication at the token endpoint (RFC 7591 §2).
@@ -45,10 +40,10 @@ const staticClientID = "mcpo-client"
 // is kept for each issuer and redirect URI.
 func (a *Authorizer) register(ctx context.Context, m *Metadata, redirectURI string) (*registration, error) {
 	if byHand := a.byHand(m); byHand != nil {
-		return byHand, nil
+		return byHand, a.checkIssuerOf(byHand, m)
 	}
 	if document := a.documentURL(); document != "" && m.DocumentSupported {
-		return &registration{ClientID: document, AuthMethod: authNone, fixed: true}, nil
+		return &registration{ClientID: document, AuthMethod: authNone}, nil
 	}
 	if m.RegistrationEndpoint == "" {
 		return a.unregistered(m, redirectURI)
@@ -62,7 +57,7 @@ func (a *Authorizer) byHand(m *Metadata) *registration {
 	if c == nil || c.ClientID == "" {
 		return nil
 	}
-	r := &registration{ClientID: c.ClientID, Secret: c.ClientSecret.Reveal(), AuthMethod: c.TokenEndpointAuthMethod, fixed: true}
+	r := &registration{ClientID: c.ClientID, Secret: c.ClientSecret.Reveal(), AuthMethod: c.TokenEndpointAuthMethod}
 	switch {
 	case r.AuthMethod != "":
 	case r.Secret == "":
@@ -73,6 +68,24 @@ func (a *Authorizer) byHand(m *Metadata) *registration {
 		r.AuthMethod = authBasic // what every server has (RFC 8414 §2)
 	}
 	return r
+}
+
+// checkIssuerOf keeps a secret that the operator wrote from authorization
+// servers that only the MCP server names. A server_url at the MCP server itself
+// says nothing of where the secret is from.
+func (a *Authorizer) checkIssuerOf(byHand *registration, m *Metadata) error {
+	configured, err := url.Parse(a.cfg.ServerURL)
+	issuer, issuerErr := url.Parse(m.Issuer)
+	if byHand.Secret == "" || err != nil || issuerErr != nil || configured.Host == "" {
+		return nil
+	}
+	if origin := canonical(originOf(configured)); origin == canonical(originOf(issuer)) || origin == canonical(originOf(a.url)) {
+		return nil
+	}
+	return &DiscoveryError{
+		Message: fmt.Sprintf("the server wants logins at %q, and client_secret is for %s", clean(m.Issuer, 200), originOf(configured)),
+		Hint:    `if that is right, write it as "server_url"`,
+	}
 }
 
 // documentURL is our Client ID Metadata Document: the configured one, or the
@@ -97,7 +110,7 @@ func (a *Authorizer) unregistered(m *Metadata, redirectURI string) (*registratio
 	}
 	a.log.Warn(`the authorization server registers nobody by itself, and client_metadata has no client_id; mcpo tries "`+staticClientID+`". `+
 		"Register mcpo there by hand and write its client_id", "issuer", m.Issuer, "redirect_uri", redirectURI)
-	return &registration{ClientID: staticClientID, AuthMethod: authNone, fixed: true}, nil
+	return &registration{ClientID: staticClientID, AuthMethod: authNone}, nil
 }
 
 // dynamic takes the stored registration, after asking whether it is still
@@ -240,7 +253,7 @@ func (a *Authorizer) makeRegistration(ctx context.Context, m *Metadata, request 
 // readRegistration obeys what the server answers (RFC 7591 §3.2.1), within
 // reason.
 func readRegistration(o object, request map[string]any, redirectURI string) (*registration, error) {
-	r := &registration{ClientID: o.text("client_id"), Secret: o.text("client_secret"), AuthMethod: o.text("token_endpoint_auth_method"), known: true}
+	r := &registration{ClientID: o.text("client_id"), Secret: o.text("client_secret"), AuthMethod: o.text("token_endpoint_auth_method")}
 	if r.ClientID == "" || len(r.ClientID) > pathMax || len(r.Secret) > 8<<10 || !printable(r.ClientID) || !printable(r.Secret) {
 		return nil, &DiscoveryError{Message: "the authorization server registered mcpo without a usable client_id"}
 	}

@@ -41,15 +41,10 @@ func originOf(u *url.URL) string { return u.Scheme + "://" + u.Host }
 
 // findResource reads a server's metadata. It is nil when the server has none.
 func (a *Authorizer) findResource(ctx context.Context, c Challenge) (*Resource, error) {
-	for i, place := range resourcePlaces(a.url, c) {
-		u, err := a.guard.checkEndpoint("address of the resource metadata", place)
-		if err != nil && !strings.HasPrefix(place, originOf(a.url)) {
+	for _, place := range resourcePlaces(a.url, c) {
+		u, err := a.placeOf(place)
+		if err != nil {
 			return nil, err
-		}
-		if err != nil { // on the server's own origin, which the operator wrote
-			if u, err = url.Parse(place); err != nil {
-				return nil, err
-			}
 		}
 		got, err := a.guard.get(ctx, u)
 		if err != nil {
@@ -63,8 +58,7 @@ func (a *Authorizer) findResource(ctx context.Context, c Challenge) (*Resource, 
 			continue // an HTML page, or a 404: there is none here
 		}
 		r := &Resource{From: place, Resource: o.text("resource"), AuthorizationServers: o.texts("authorization_servers"), Scopes: o.texts("scopes_supported")}
-		atRoot := i == len(resourcePlaces(a.url, c))-1
-		if err := a.checkResource(r, atRoot); err != nil {
+		if err := a.checkResource(r); err != nil {
 			return nil, err
 		}
 		return r, nil
@@ -72,16 +66,31 @@ func (a *Authorizer) findResource(ctx context.Context, c Challenge) (*Resource, 
 	return nil, nil
 }
 
-// checkResource holds the metadata to be this server's (RFC 9728 §3.3): its
-// identifier is the server's URL, a slash at the end apart. Many servers
-// identify themselves by an address above that of their endpoint on the same
-// origin, which is the same party, and is accepted too.
-func (a *Authorizer) checkResource(r *Resource, _ bool) error {
-	want := a.url.String()
-	if configured := a.cfg.Resource; configured != "auto" && configured != "off" && configured != "" {
-		want = configured
+// placeOf reads the address of resource metadata. On the server's own origin,
+// which the operator wrote, it may be http.
+func (a *Authorizer) placeOf(place string) (*url.URL, error) {
+	u, err := a.guard.checkEndpoint("address of the resource metadata", place)
+	if err == nil {
+		return u, nil
 	}
-	if sameURL(r.Resource, want) || contains(r.Resource, want) {
+	own, parseErr := url.Parse(place)
+	if parseErr != nil || originOf(own) != originOf(a.url) || own.User != nil {
+		return nil, err
+	}
+	return own, nil
+}
+
+// checkResource holds the metadata to be this server's (RFC 9728 §3.3): its
+// identifier is the server's URL, a slash at the end apart, or the one that is
+// configured. Many servers identify themselves by an address above that of
+// their endpoint on the same origin, which is the same party, and is accepted
+// too.
+func (a *Authorizer) checkResource(r *Resource) error {
+	own := a.url.String()
+	if sameURL(r.Resource, own) || contains(r.Resource, own) {
+		return nil
+	}
+	if c := a.cfg.Resource; c != "auto" && c != "off" && sameURL(r.Resource, c) {
 		return nil
 	}
 	return &DiscoveryError{
@@ -94,7 +103,7 @@ func (a *Authorizer) checkResource(r *Resource, _ bool) error {
 func contains(above, below string) bool {
 	a, errA := url.Parse(above)
 	b, errB := url.Parse(below)
-	if errA != nil || errB != nil || a.RawQuery != "" || a.Fragment != "" || a.User != nil || !strings.EqualFold(a.Scheme, b.Scheme) || !strings.EqualFold(a.Host, b.Host) {
+	if errA != nil || errB != nil || a.RawQuery != "" || a.Fragment != "" || a.User != nil || lower(a.Scheme) != lower(b.Scheme) || lower(a.Host) != lower(b.Host) {
 		return false
 	}
 	path := b.EscapedPath()
@@ -111,10 +120,25 @@ func sameURL(a, b string) bool {
 }
 
 func canonical(s string) string {
-	if u, err := url.Parse(s); err == nil && u.Host != "" && u.Opaque == "" {
-		s = strings.ToLower(u.Scheme) + "://" + strings.ToLower(u.Host) + strings.TrimPrefix(s, s[:strings.Index(s, "://")+3+len(u.Host)])
+	scheme, rest, ok := strings.Cut(s, "://")
+	if !ok {
+		return s
 	}
-	return strings.TrimSuffix(s, "/")
+	host := rest
+	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
+		host = rest[:i]
+	}
+	return strings.TrimSuffix(lower(scheme)+"://"+lower(host)+rest[len(host):], "/")
+}
+
+// lower is strings.ToLower for ASCII alone: no other letter becomes one of it.
+func lower(s string) string {
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			return r + 'a' - 'A'
+		}
+		return r
+	}, s)
 }
 
 // resourceIndicator is the value of the resource parameter (RFC 8707 §2), ""
