@@ -7,7 +7,7 @@ package pages
 import (
 	"bytes"
 	"crypto/rand"
-	_ "embed"
+	"embed"
 	"html/template"
 	"net/http"
 
@@ -16,13 +16,10 @@ import (
 )
 
 var (
-	//go:embed index.html
-	indexHTML string
-	//go:embed docs.html
-	docsHTML string
+	//go:embed *.html
+	files embed.FS
 
-	indexPage = template.Must(template.New("index").Parse(indexHTML))
-	docsPage  = template.Must(template.New("docs").Parse(docsHTML))
+	templates = template.Must(template.ParseFS(files, "*.html"))
 )
 
 // Index is the page at GET /.
@@ -60,20 +57,28 @@ type Docs struct {
 // WriteIndex answers with the list of servers. It works without scripts.
 func WriteIndex(w http.ResponseWriter, p Index) {
 	p.Nonce = rand.Text()
-	render(w, indexPage, p, "default-src 'none'; style-src 'nonce-"+p.Nonce+"'; img-src data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
+	render(w, http.StatusOK, "index.html", p, plain(p.Nonce, "'none'"), noReferrer)
 }
 
 // WriteDocs answers with a page on which a document can be read and its
 // operations called. (Swagger UI sets styles by script, hence unsafe-inline.)
 func WriteDocs(w http.ResponseWriter, p Docs) {
 	p.Nonce = rand.Text()
-	render(w, docsPage, p, "default-src 'none'; script-src 'self' 'nonce-"+p.Nonce+"'; style-src 'self' 'unsafe-inline'; "+
-		"img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
+	render(w, http.StatusOK, "docs.html", p, "default-src 'none'; script-src 'self' 'nonce-"+p.Nonce+"'; style-src 'self' 'unsafe-inline'; "+
+		"img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'", noReferrer)
 }
 
-func render(w http.ResponseWriter, t *template.Template, data any, policy string) {
+// plain is the policy of a page without scripts whose forms go to targets.
+func plain(nonce, targets string) string {
+	return "default-src 'none'; style-src 'nonce-" + nonce + "'; img-src data:; frame-ancestors 'none'; base-uri 'none'; form-action " + targets
+}
+
+// noReferrer is the Referrer-Policy of pages without forms.
+const noReferrer = "no-referrer"
+
+func render(w http.ResponseWriter, status int, name string, data any, policy, referrer string) {
 	var b bytes.Buffer
-	if err := t.Execute(&b, data); err != nil {
+	if err := templates.ExecuteTemplate(&b, name, data); err != nil {
 		http.Error(w, "The page could not be made.", http.StatusInternalServerError)
 		return
 	}
@@ -81,8 +86,9 @@ func render(w http.ResponseWriter, t *template.Template, data any, policy string
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Security-Policy", policy)
 	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Referrer-Policy", referrer)
 	h.Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
 	_, _ = w.Write(b.Bytes()) // a browser that went away needs no page
 }
 
