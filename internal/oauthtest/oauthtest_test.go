@@ -108,3 +108,27 @@ func TestABrowserStaysSignedIn(t *testing.T) {
 		t.Errorf("the login page was sent %d and then %d times", before, p.s.Requests("login"))
 	}
 }
+
+func TestCloseEndsAll(t *testing.T) {
+	p := visit(t, oauthtest.Options{AutoApprove: true})
+	session, err := p.connect(p.login(oauthtest.BrowseOptions{}).text("access_token"), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.s.Hold("metadata")
+	answered := make(chan error)
+	go func() {
+		_, err := p.http.Get(p.s.Issuer + as)
+		answered <- err
+	}()
+	if err := p.s.Await(testContext(t), "metadata", 1); err != nil {
+		t.Fatal(err)
+	}
+	p.s.Close()
+	if <-answered == nil {
+		t.Error("what was kept back was answered")
+	}
+	if _, err := call(t.Context(), session, "whoami", nil); err == nil {
+		t.Error("a call still works")
+	}
+}

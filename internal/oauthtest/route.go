@@ -91,17 +91,21 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, here string) {
 	switch {
 	case o.Redirects[name] != 0 && !moved:
 		s.redirect(w, r, here, o.Redirects[name])
-	case s.instead(w, o, name):
+	case s.instead(w, r, o, name):
 	case name == "mcp":
-		s.wait(r, name)
-		s.serveMCP(w, r, o)
+		if s.wait(w, r, name) {
+			s.serveMCP(w, r, o)
+		}
 	default:
 		// The work is done first, so that an answer that is kept back or never
 		// arrives has had its effect.
 		done := httptest.NewRecorder()
 		s.work(done, r, o, name, form, body)
-		s.wait(r, name)
-		if s.loses(o, name) && cut(w) {
+		if !s.wait(w, r, name) {
+			return
+		}
+		if s.loses(o, name) {
+			cut(w)
 			return
 		}
 		maps.Copy(w.Header(), done.Header())
@@ -165,7 +169,7 @@ func (s *Server) redirect(w http.ResponseWriter, r *http.Request, here string, t
 }
 
 // instead plays Options.Instead.
-func (s *Server) instead(w http.ResponseWriter, o Options, name string) bool {
+func (s *Server) instead(w http.ResponseWriter, r *http.Request, o Options, name string) bool {
 	a, ok := o.Instead[name]
 	if !ok {
 		return false
@@ -176,6 +180,9 @@ func (s *Server) instead(w http.ResponseWriter, o Options, name string) bool {
 	s.mu.Unlock()
 	if over {
 		return false
+	}
+	if !s.wait(w, r, name) {
+		return true
 	}
 	maps.Copy(w.Header(), a.Header)
 	w.WriteHeader(cmp.Or(a.Status, http.StatusOK))
@@ -196,23 +203,28 @@ func (s *Server) loses(o Options, name string) bool {
 	return s.lost[name] <= o.Lose[name]
 }
 
-// cut ends the connection.
-func cut(w http.ResponseWriter) bool {
-	conn, _, err := http.NewResponseController(w).Hijack()
-	return err == nil && conn.Close() == nil
+// cut ends the connection; there is nothing to do if that does not work.
+func cut(w http.ResponseWriter) {
+	if conn, _, err := http.NewResponseController(w).Hijack(); err == nil {
+		_ = conn.Close()
+	}
 }
 
-// wait keeps an answer back as Hold says.
-func (s *Server) wait(r *http.Request, name string) {
+// wait keeps an answer back as Hold says. It is false if that ended with the
+// server or the request, and there is nothing to answer.
+func (s *Server) wait(w http.ResponseWriter, r *http.Request, name string) bool {
 	gate := s.traffic.gate(name)
 	if gate == nil {
-		return
+		return true
 	}
 	select {
 	case <-gate:
+		return true
 	case <-s.closed:
 	case <-r.Context().Done():
 	}
+	cut(w)
+	return false
 }
 
 func notFound(w http.ResponseWriter, o Options) {

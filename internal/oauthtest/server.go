@@ -30,6 +30,7 @@ type Server struct {
 
 	now     func() time.Time
 	traffic *traffic
+	closing sync.Once
 	closed  chan struct{}
 	serving sync.WaitGroup
 	http    []*http.Server
@@ -96,9 +97,10 @@ func (s *Server) serve(ln net.Listener, here string) {
 	s.serving.Go(func() { _ = h.Serve(ln) })
 }
 
-// Close cuts off everyone and returns when nothing is left running.
+// Close cuts off everyone and returns when nothing is left running. Closing
+// again does nothing.
 func (s *Server) Close() {
-	close(s.closed)
+	s.closing.Do(func() { close(s.closed) })
 	for _, h := range s.http {
 		_ = h.Close()
 	}
