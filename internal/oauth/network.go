@@ -84,7 +84,10 @@ func (g *guard) close() { g.client.CloseIdleConnections() }
 // sameOriginOnly keeps redirects within the origin that was asked.
 func sameOriginOnly(next *http.Request, before []*http.Request) error {
 	first := before[0].URL
-	if len(before) > redirectMax || next.URL.Scheme != first.Scheme || next.URL.Host != first.Host || next.URL.User != nil {
+	if len(before) > redirectMax {
+		return fmt.Errorf("%s redirects too often", first.Host)
+	}
+	if next.URL.Scheme != first.Scheme || next.URL.Host != first.Host || next.URL.User != nil {
 		return fmt.Errorf("%s redirects to another origin, which is not followed", first.Host)
 	}
 	return nil
@@ -175,7 +178,8 @@ var (
 		netip.MustParsePrefix("0.0.0.0/8"), netip.MustParsePrefix("192.0.0.0/24"), netip.MustParsePrefix("192.0.2.0/24"),
 		netip.MustParsePrefix("198.18.0.0/15"), netip.MustParsePrefix("198.51.100.0/24"), netip.MustParsePrefix("203.0.113.0/24"),
 		netip.MustParsePrefix("240.0.0.0/4"), netip.MustParsePrefix("64:ff9b:1::/48"), netip.MustParsePrefix("100::/64"),
-		netip.MustParsePrefix("2001:db8::/32"), netip.MustParsePrefix("fec0::/10"),
+		netip.MustParsePrefix("2001:db8::/32"), netip.MustParsePrefix("fec0::/10"), netip.MustParsePrefix("::/96"),
+		netip.MustParsePrefix("2001::/23"), netip.MustParsePrefix("3fff::/20"),
 	}
 	shared = netip.MustParsePrefix("100.64.0.0/10") // carrier-grade NAT (RFC 6598)
 )

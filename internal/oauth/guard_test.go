@@ -1,0 +1,342 @@
+package oauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"mcpo/internal/config"
+	"mcpo/internal/oauthtest"
+)
+
+// network answers names from a list and dials nobody: it notes the address.
+type network struct {
+	mu     sync.Mutex
+	names  map[string][][]string // addresses, for each time that a name is asked for
+	dialed []netip.AddrPort
+}
+
+var errNoNetwork = errors.New("there is no network in this test")
+
+func (n *network) resolve(_ context.Context, host string) ([]netip.Addr, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	answers := n.names[host]
+	if len(answers) == 0 {
+		return nil, fmt.Errorf("no such host: %s", host)
+	}
+	if len(answers) > 1 {
+		n.names[host] = answers[1:]
+	}
+	var addrs []netip.Addr
+	for _, text := range answers[0] {
+		addrs = append(addrs, netip.MustParseAddr(text))
+	}
+	return addrs, nil
+}
+
+func (n *network) dial(_ context.Context, _ string, address netip.AddrPort) (net.Conn, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.dialed = append(n.dialed, address)
+	return nil, errNoNetwork
+}
+
+// at resolves a name to addresses, always.
+func at(addrs ...string) [][]string { return [][]string{addrs} }
+
+// reach asks for a URL with the guard of a server at home, and gives what was
+// dialled.
+func reach(t testing.TB, home, to string, allowed []string, names map[string][][]string) ([]netip.AddrPort, error) {
+	t.Helper()
+	n := &network{names: names}
+	g := newGuard(Network{Resolve: n.resolve, Dial: n.dial}, home, allowed, slog.New(slog.DiscardHandler))
+	defer g.close()
+	u, err := url.Parse(to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = g.get(testContext(t), u)
+	return n.dialed, err
+}
+
+// TestPrivateAddresses: none of them is dialled, however it is written, for a
+// server that lives in the public internet.
+func TestPrivateAddresses(t *testing.T) {
+	for kind, addresses := range map[addressKind][]string{
+		loopback:  {"127.0.0.1", "127.255.255.254", "::1", "0.0.0.0", "::", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::"},
+		linkLocal: {"169.254.169.254", "169.254.0.1", "fe80::1", "::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe", "2002:a9fe:a9fe::1"},
+		private: {"10.0.0.1", "172.16.0.1", "172.31.255.255", "192.168.0.1", "100.64.0.1", "fc00::1", "fd00:ec2::254", "::ffff:10.0.0.1",
+			"64:ff9b::a00:1", "2002:a00:1::"},
+		reserved: {"0.1.2.3", "192.0.2.1", "198.18.0.1", "224.0.0.1", "255.255.255.255", "240.0.0.1", "ff02::1", "2001:db8::1", "fec0::1", "64:ff9b:1::a00:1",
+			"::7f00:1", "::a9fe:a9fe", "2001:0:7f00:1::"},
+	} {
+		for _, address := range addresses {
+			names := map[string][][]string{"auth.example": at(address), "mcp.example": at("8.8.8.8")}
+			literal := "https://" + net.JoinHostPort(address, "443") + "/"
+			for _, to := range []string{"https://auth.example/", literal} {
+				dialed, err := reach(t, "mcp.example", to, nil, names)
+				var forbidden *forbiddenAddress
+				if !errors.As(err, &forbidden) || len(dialed) > 0 {
+					t.Errorf("%s at %s: dialled %v, %v", to, address, dialed, err)
+				} else if forbidden.kind != kind || !strings.Contains(err.Error(), "allow_hosts") {
+					t.Errorf("%s is %s: %v", address, forbidden.kind, err)
+				}
+			}
+		}
+	}
+}
+
+func TestPublicAddresses(t *testing.T) {
+	for _, address := range []string{"8.8.8.8", "172.32.0.1", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808", "100.128.0.1", "169.253.0.1"} {
+		dialed, err := reach(t, "mcp.example", "https://auth.example/", nil, map[string][][]string{"auth.example": at(address)})
+		if !errors.Is(err, errNoNetwork) || !slices.Equal(dialed, []netip.AddrPort{netip.AddrPortFrom(netip.MustParseAddr(address), 443)}) {
+			t.Errorf("%s: dialled %v, %v", address, dialed, err)
+		}
+	}
+}
+
+// TestNumbersAsHosts: what some resolvers read as an address is looked at as
+// what they make of it.
+func TestNumbersAsHosts(t *testing.T) {
+	for _, host := range []string{"2130706433", "0177.0.0.1", "0x7f000001", "127.1", "0x7f.1", "017700000001"} {
+		dialed, err := reach(t, "mcp.example", "https://"+host+"/", nil, map[string][][]string{host: at("127.0.0.1"), "mcp.example": at("8.8.8.8")})
+		var forbidden *forbiddenAddress
+		if !errors.As(err, &forbidden) || len(dialed) > 0 {
+			t.Errorf("%s: dialled %v, %v", host, dialed, err)
+		}
+	}
+}
+
+// TestRebinding: the address that was looked at is the one that is dialled.
+func TestRebinding(t *testing.T) {
+	names := map[string][][]string{"auth.example": {{"8.8.8.8"}, {"127.0.0.1"}}, "mcp.example": at("8.8.8.8")}
+	dialed, err := reach(t, "mcp.example", "https://auth.example/", nil, names)
+	if !errors.Is(err, errNoNetwork) || len(dialed) != 1 || dialed[0].Addr() != netip.MustParseAddr("8.8.8.8") {
+		t.Errorf("the first time: dialled %v, %v", dialed, err)
+	}
+	var forbidden *forbiddenAddress
+	if dialed, err = reach(t, "mcp.example", "https://auth.example/", nil, names); !errors.As(err, &forbidden) || len(dialed) != 0 {
+		t.Errorf("the second time: dialled %v, %v", dialed, err)
+	}
+	names["auth.example"] = at("10.0.0.1", "8.8.8.8", "127.0.0.1")
+	if dialed, _ = reach(t, "mcp.example", "https://auth.example/", nil, names); len(dialed) != 1 || dialed[0].Addr() != netip.MustParseAddr("8.8.8.8") {
+		t.Errorf("of several: dialled %v", dialed)
+	}
+}
+
+// TestAllowHosts: the operator lists names, addresses and networks.
+func TestAllowHosts(t *testing.T) {
+	for _, test := range []struct {
+		allowed, address string
+		let              bool
+	}{
+		{"auth.example", "10.1.2.3", true},
+		{"auth.example", "169.254.169.254", true},
+		{"10.1.2.3", "10.1.2.3", true},
+		{"10.0.0.0/8", "10.1.2.3", true},
+		{"10.0.0.0/8", "::ffff:10.1.2.3", true},
+		{"fd00::/8", "fd12::1", true},
+		{"other.example", "10.1.2.3", false},
+		{"example", "10.1.2.3", false},
+		{"10.1.2.4", "10.1.2.3", false},
+		{"11.0.0.0/8", "10.1.2.3", false},
+		{"*", "10.1.2.3", false},
+	} {
+		names := map[string][][]string{"auth.example": at(test.address), "mcp.example": at("8.8.8.8")}
+		dialed, err := reach(t, "mcp.example", "https://auth.example/", []string{test.allowed}, names)
+		if got := len(dialed) == 1; got != test.let {
+			t.Errorf("%s with allow_hosts %s: dialled %v, %v", test.address, test.allowed, dialed, err)
+		}
+	}
+}
+
+// TestHomeNetwork: a server at home may have its authorization server there,
+// and no server has one where clouds keep their secrets.
+func TestHomeNetwork(t *testing.T) {
+	for _, test := range []struct {
+		home, address string
+		let           bool
+	}{
+		{"192.168.1.2", "10.0.0.1", true},
+		{"10.0.0.5", "10.0.0.6", true},
+		{"127.0.0.1", "127.0.0.1", true},
+		{"::1", "127.0.0.1", true},
+		{"fd00::1", "192.168.1.1", true},
+		{"8.8.8.8", "10.0.0.1", false},
+		{"10.0.0.5", "127.0.0.1", false},
+		{"127.0.0.1", "10.0.0.1", false},
+		{"127.0.0.1", "169.254.169.254", false},
+		{"10.0.0.5", "169.254.169.254", false},
+		{"169.254.1.1", "169.254.169.254", false},
+	} {
+		names := map[string][][]string{"auth.example": at(test.address), "mcp.example": at(test.home)}
+		for _, home := range []string{"mcp.example", test.home} {
+			dialed, err := reach(t, home, "https://auth.example/", nil, names)
+			if got := len(dialed) == 1; got != test.let {
+				t.Errorf("%s from %s: dialled %v, %v", test.address, home, dialed, err)
+			}
+		}
+	}
+	if dialed, err := reach(t, "unknown.example", "https://auth.example/", nil, map[string][][]string{"auth.example": at("10.0.0.1")}); len(dialed) > 0 || err == nil {
+		t.Errorf("with a home that is not known: dialled %v, %v", dialed, err)
+	}
+}
+
+// TestEveryRequestIsGuarded: metadata, registration, token and revocation
+// requests all go through the guard.
+func TestEveryRequestIsGuarded(t *testing.T) {
+	n := &network{names: map[string][][]string{"auth.example": at("10.0.0.1"), "mcp.example": at("8.8.8.8")}}
+	a := authorizer(t, "https://mcp.example/mcp", func(o *Options) { o.Network = Network{Resolve: n.resolve, Dial: n.dial} })
+	ctx, endpoint := testContext(t), "https://auth.example/x"
+	m := &Metadata{Issuer: "https://auth.example", TokenEndpoint: endpoint, RegistrationEndpoint: endpoint, RevocationEndpoint: endpoint, read: time.Now()}
+	r := &registration{ClientID: "x", AuthMethod: authNone}
+	_, resource := a.findResource(ctx, Challenge{ResourceMetadata: endpoint})
+	_, metadata := a.findMetadata(ctx, m.Issuer)
+	_, registering := a.makeRegistration(ctx, m, map[string]any{}, "http://localhost:3030/callback")
+	_, token := a.tokenRequest(ctx, m, r, url.Values{})
+	a.known[m.Issuer] = m
+	revoking := a.revoke(ctx, &grant{Issuer: m.Issuer, Registration: *r, AccessToken: "x"})
+	for what, err := range map[string]error{"resource": resource, "metadata": metadata, "registration": registering, "token": token, "revocation": revoking} {
+		var forbidden *forbiddenAddress
+		if !errors.As(err, &forbidden) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if len(n.dialed) != 0 {
+		t.Errorf("dialled %v", n.dialed)
+	}
+}
+
+// TestOwnOriginIsCompared: only at the server's own origin may resource
+// metadata be http.
+func TestOwnOriginIsCompared(t *testing.T) {
+	n := &network{names: map[string][][]string{"mcp.example": at("8.8.8.8"), "mcp.example.evil.example": at("9.9.9.9")}}
+	a := authorizer(t, "http://mcp.example/mcp", func(o *Options) { o.Network = Network{Resolve: n.resolve, Dial: n.dial} })
+	for _, place := range []string{"http://mcp.example.evil.example/x", "http://mcp.example@evil.example/x", "http://mcp.example:8080/x"} {
+		_, err := a.findResource(testContext(t), Challenge{ResourceMetadata: place})
+		var refused *DiscoveryError
+		if !errors.As(err, &refused) || len(n.dialed) != 0 {
+			t.Errorf("%s: dialled %v, %v", place, n.dialed, err)
+		}
+	}
+	if _, err := a.findResource(testContext(t), Challenge{ResourceMetadata: "http://mcp.example/x"}); !errors.Is(err, errNoNetwork) {
+		t.Errorf("at its own origin: %v", err)
+	}
+}
+
+// TestRedirects: a document may have moved within its origin. What is sent does
+// not follow anywhere.
+func TestRedirects(t *testing.T) {
+	s := oauthtest.Start(t, oauthtest.Options{AutoApprove: true})
+	for _, endpoint := range []string{"resource", "metadata"} {
+		s.Set(func(o *oauthtest.Options) {
+			o.Redirects = map[string]oauthtest.Redirect{endpoint: oauthtest.SameOrigin}
+		})
+		if _, err := authorizer(t, s.MCP, nil).Discover(testContext(t)); err != nil {
+			t.Errorf("%s moved within its origin: %v", endpoint, err)
+		}
+		s.Set(func(o *oauthtest.Options) {
+			o.Redirects = map[string]oauthtest.Redirect{endpoint: oauthtest.CrossOrigin}
+		})
+		if _, err := authorizer(t, s.MCP, nil).Discover(testContext(t)); err == nil || !strings.Contains(err.Error(), "another origin") {
+			t.Errorf("%s moved to another origin: %v", endpoint, err)
+		}
+	}
+	for _, endpoint := range []string{"register", "token"} {
+		for _, where := range []oauthtest.Redirect{oauthtest.SameOrigin, oauthtest.CrossOrigin} {
+			s.Set(func(o *oauthtest.Options) { o.Redirects = map[string]oauthtest.Redirect{endpoint: where} })
+			before := s.Requests("moved")
+			var refused *TokenError
+			if err := login1(t, authorizer(t, s.MCP, nil)); !errors.As(err, &refused) || refused.Status != http.StatusTemporaryRedirect {
+				t.Errorf("%s: %v", endpoint, err)
+			}
+			if s.Requests("moved") != before {
+				t.Errorf("%s: the redirect was followed", endpoint)
+			}
+		}
+	}
+}
+
+func TestRedirectsEnd(t *testing.T) {
+	asked := 0
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked++
+		http.Redirect(w, r, r.URL.Path+"x", http.StatusFound)
+	}))
+	defer s.Close()
+	a := authorizer(t, s.URL+"/mcp", nil)
+	if _, err := a.findMetadata(testContext(t), s.URL); err == nil || asked > redirectMax+1 {
+		t.Errorf("after %d requests: %v", asked, err)
+	}
+	asked = 0
+	if _, err := a.Discover(testContext(t)); err == nil || asked > 2*redirectMax+2 {
+		t.Errorf("after %d requests: %v", asked, err)
+	}
+}
+
+// TestAnswersAreBounded: in size and in time, of the header and of the body.
+func TestAnswersAreBounded(t *testing.T) {
+	over := make(chan struct{})
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/large":
+			_, _ = io.WriteString(w, `{"issuer":"`+strings.Repeat("a", answerMax)+`"}`)
+		case "/full":
+			_, _ = io.WriteString(w, strings.Repeat(" ", answerMax))
+		case "/header":
+			w.Header().Set("X", strings.Repeat("a", 128<<10))
+		case "/drip":
+			_, _ = io.WriteString(w, "{")
+			w.(http.Flusher).Flush()
+			<-over
+		case "/hang":
+			<-over
+		}
+	}))
+	defer s.Close()
+	defer close(over)
+	g := authorizer(t, s.URL, nil).guard
+	for _, by := range []*http.Client{g.client, g.post} {
+		if by.Timeout != requestTime {
+			t.Errorf("a request may take %v", by.Timeout)
+		}
+		by.Timeout = 100 * time.Millisecond
+	}
+	for path, want := range map[string]string{"/large": "larger than 1 MiB", "/header": "", "/drip": "", "/hang": "", "/full": "none"} {
+		u, err := url.Parse(s.URL + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, get := g.get(testContext(t), u)
+		_, post := g.postForm(testContext(t), u, url.Values{}, nil)
+		for _, err := range []error{get, post} {
+			if want == "none" && err != nil || want != "none" && (err == nil || !strings.Contains(err.Error(), want)) {
+				t.Errorf("%s: %v", path, err)
+			}
+		}
+	}
+}
+
+// TestHostileHugeAnswers: whichever endpoint it is, the login fails politely.
+func TestHostileHugeAnswers(t *testing.T) {
+	for _, endpoint := range []string{"resource", "metadata", "register", "token"} {
+		s := oauthtest.Start(t, oauthtest.Options{AutoApprove: true, Instead: map[string]oauthtest.Answer{endpoint: {Body: "{}", Pad: answerMax}}})
+		err := login1(t, authorizer(t, s.MCP, func(o *Options) { o.Server.OAuth = &config.OAuth{ServerURL: "auto"} }))
+		if err == nil || !strings.Contains(err.Error(), "larger than 1 MiB") {
+			t.Errorf("%s: %v", endpoint, err)
+		}
+	}
+}
