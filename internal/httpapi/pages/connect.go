@@ -23,7 +23,7 @@ type Connect struct {
 	// where all of it is on one machine.
 	AnyHTTP bool
 	// Paste asks for the address that the browser came back to. The person gets
-	// there by AuthorizationURL.
+	// there by AuthorizationURL; empty when that was shown before.
 	Paste            bool
 	AuthorizationURL string
 	// Error is a sentence on what was wrong with the form before; empty at first.
@@ -43,7 +43,7 @@ type Outcome struct {
 
 // Connections is the page on which a person connects and disconnects servers.
 type Connections struct {
-	// Account is the caller; empty when all callers share their grants.
+	// Account is the caller; empty leaves it out.
 	Account string
 	Servers []Connection
 	// CSRF is the value of the forms' hidden field csrf.

@@ -8,9 +8,12 @@ import (
 	"time"
 )
 
-// hostile is text that would run if a page took it for markup, with characters
-// that hide or turn around what is read.
-const hostile = "\"'><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">\u202egnp.exe\u2066\u200b\x00\x1b[31m\r\nSet-Cookie: a=b"
+// markup is text that would run if a page took it for markup, hostile the same
+// with characters that hide or turn around what is read.
+const (
+	markup  = "\"'><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
+	hostile = markup + "\u202egnp.exe\u2066\u200b\x00\x1b[31m\r\nSet-Cookie: a=b"
+)
 
 // written gives each page with forms or texts from elsewhere.
 func written() map[string]*httptest.ResponseRecorder {
@@ -21,7 +24,7 @@ func written() map[string]*httptest.ResponseRecorder {
 	}
 	const path = "/oauth/x/authorize?ticket=1"
 	add("connect", func(w *httptest.ResponseRecorder) {
-		WriteConnect(w, 200, Connect{Server: hostile, Account: hostile, Host: hostile, Action: path, CSRF: hostile, Error: hostile})
+		WriteConnect(w, 200, Connect{Server: hostile, Account: hostile, Host: hostile, Action: path, CSRF: markup, Error: hostile})
 	})
 	add("paste", func(w *httptest.ResponseRecorder) {
 		WriteConnect(w, 400, Connect{Server: hostile, CSRF: "c", AnyHTTP: true, Paste: true, AuthorizationURL: "javascript:document.title='owned'", Error: hostile})
@@ -30,7 +33,7 @@ func written() map[string]*httptest.ResponseRecorder {
 		WriteOutcome(w, 400, Outcome{Title: hostile, Message: strings.Repeat(hostile, 10_000), Hint: hostile})
 	})
 	add("connections", func(w *httptest.ResponseRecorder) {
-		WriteConnections(w, Connections{Account: hostile, CSRF: hostile, Servers: []Connection{{Name: hostile, State: hostile, User: hostile,
+		WriteConnections(w, Connections{Account: hostile, CSRF: markup, Servers: []Connection{{Name: hostile, State: hostile, User: hostile,
 			Scopes: []string{hostile}, ConnectPath: "javascript:document.title='owned'", DisconnectPath: "javascript:document.title='owned'"}}})
 	})
 	return pages
@@ -108,7 +111,7 @@ func TestConnectNamesTheAccount(t *testing.T) {
 	if strings.Count(one, "<form") != 1 || strings.Count(one, "<button") != 1 || strings.Contains(one, "callback_url") || strings.Contains(one, "role=\"alert\"") {
 		t.Errorf("the page has more than one button: %s", one)
 	}
-	if all := page(Connect{Server: "tickets"}); !strings.Contains(all, "everybody who uses this mcpo") {
+	if all := page(Connect{Server: "tickets"}); !strings.Contains(all, "<strong>everybody who uses this mcpo</strong>") {
 		t.Errorf("a grant of all is not told: %s", all)
 	}
 	if acted := page(Connect{Action: "/oauth/a%20b/authorize?ticket=x&y"}); !strings.Contains(acted, `action="/oauth/a%20b/authorize?ticket=x&amp;y"`) {
@@ -124,6 +127,11 @@ func TestConnectByPasting(t *testing.T) {
 		if !strings.Contains(w.Body.String(), want) {
 			t.Errorf("the page does not hold %q", want)
 		}
+	}
+	again := httptest.NewRecorder()
+	WriteConnect(again, 400, Connect{Server: "tickets", Paste: true, Error: "No authorization code found."})
+	if body := again.Body.String(); strings.Contains(body, "<a ") || !strings.Contains(body, `name="callback_url"`) {
+		t.Errorf("without an address to sign in at: %s", body)
 	}
 	if w.Code != 400 || strings.Count(w.Body.String(), "<button") != 1 {
 		t.Errorf("status %d, %s", w.Code, w.Body)
