@@ -20,6 +20,7 @@ type program struct {
 	stdout, stderr io.Writer
 	serve          func(context.Context, app.Options) error
 	check          func(context.Context, app.Options, io.Writer) error
+	person         func(lookup) app.Terminal
 }
 
 // run does what args, without the name of the program, ask for.
@@ -85,6 +86,7 @@ func (p *program) runServe(cmd *cobra.Command, s *settings, command []string) er
 	log := newLogWriter(p.stderr)
 	defer log.Close()
 	o.Log = newLogger(log, s.logLevel, s.logFormat)
+	o.Terminal = p.person(p.env)
 	return p.serve(cmd.Context(), o)
 }
 

@@ -37,6 +37,7 @@ func invoke(t *testing.T, env map[string]string, args ...string) outcome {
 		stdout: &stdout,
 		stderr: &stderr,
 		serve:  func(_ context.Context, o app.Options) error { got.served = &o; return nil },
+		person: func(lookup) app.Terminal { return app.Terminal{} },
 		check:  func(_ context.Context, o app.Options, _ io.Writer) error { got.checked = &o; return nil },
 	}
 	got.err = p.run(t.Context(), args)

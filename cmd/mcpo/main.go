@@ -43,6 +43,7 @@ func main() {
 		stderr: os.Stderr,
 		serve:  serveUntilSignalled,
 		check:  app.Check,
+		person: terminal,
 	}
 	os.Exit(exitStatus(p.run(ctx, os.Args[1:]), os.Stderr))
 }

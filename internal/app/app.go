@@ -1,18 +1,19 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
 	"mcpo/internal/config"
 	"mcpo/internal/httpapi"
-	"mcpo/internal/upstream"
 )
 
 // Limits of what a connection from outside may cost before a request is known.
@@ -26,8 +27,11 @@ const (
 type app struct {
 	opts    Options
 	handler *httpapi.Handler
-	servers []*upstream.Server // of the generation that serves, in order
+	servers []httpapi.Served // of the generation that serves, in order
+	logins  *logins
+	prompt  *prompt
 
+	beside   sync.WaitGroup  // what goes on beside the serving, until stopping
 	draining sync.WaitGroup  // servers of older generations that finish their calls
 	stopping context.Context // ends when mcpo stops: then draining hurries
 }
@@ -45,10 +49,16 @@ func Run(ctx context.Context, o Options) error {
 	}
 	stopping, hurry := context.WithCancel(context.Background())
 	defer hurry()
-	a := &app{opts: o, stopping: stopping}
+	a := &app{opts: o, stopping: stopping, prompt: newPrompt(o.Terminal)}
 	handler, wrapped := httpapi.New(a.httpOptions(cfg, listener.Addr()))
 	a.handler = handler
-	a.swap(cfg)
+	a.logins = newLogins(o, publicURL(o, cfg, listener.Addr()), o.PublicURL != "" || cfg.PublicURL != "", http.HandlerFunc(handler.ServeCallback))
+	defer a.logins.loopback.Close()
+	if _, err := a.swap(cfg); err != nil {
+		listener.Close()
+		return err
+	}
+	a.beside.Go(func() { a.logins.sweep(stopping) })
 	server := &http.Server{Handler: wrapped, ReadHeaderTimeout: headTime, IdleTimeout: idleTime, MaxHeaderBytes: headSize,
 		ErrorLog: quiet(o.Log)}
 	served := make(chan error, 1)
@@ -58,6 +68,7 @@ func Run(ctx context.Context, o Options) error {
 	a.stop(server)
 	hurry()
 	a.draining.Wait()
+	a.beside.Wait()
 	return err
 }
 
@@ -98,10 +109,10 @@ func (a *app) stop(server *http.Server) {
 // started: then mcpo is of no use, and whoever typed the command wants to know.
 func (a *app) onlyServerFailed(ctx context.Context) <-chan error {
 	failed := make(chan error, 1)
-	if a.opts.ConfigPath != "" || a.servers[0].Config().Transport != config.Stdio {
+	only := a.servers[0].Server
+	if a.opts.ConfigPath != "" || only.Config().Transport != config.Stdio {
 		return failed
 	}
-	only := a.servers[0]
 	go func() {
 		select {
 		case <-ctx.Done():
@@ -140,17 +151,26 @@ func (a *app) httpOptions(cfg *config.Config, addr net.Addr) httpapi.Options {
 	o := a.opts
 	return httpapi.Options{
 		Key: o.APIKey, StrictAuth: o.StrictAuth, CORSOrigins: o.CORSAllowOrigins,
-		RootPath: o.RootPath, PathPrefix: o.PathPrefix, PublicURL: publicURL(o, cfg), Loopback: isLoopback(addr),
+		RootPath: o.RootPath, PathPrefix: o.PathPrefix, PublicURL: publicURL(o, cfg, addr), Loopback: isLoopback(addr),
 		Name: o.Name, Description: o.Description, Version: o.Version, MaxBody: o.MaxBody, Log: o.Log,
 	}
 }
 
-// publicURL is the command line's, or else the configuration's.
-func publicURL(o Options, cfg *config.Config) string {
-	if o.PublicURL != "" {
-		return o.PublicURL
+// publicURL is the command line's, or else the configuration's, or else where
+// this machine's own browser finds mcpo. It has no slash at its end.
+func publicURL(o Options, cfg *config.Config, addr net.Addr) string {
+	if told := cmp.Or(o.PublicURL, cfg.PublicURL); told != "" {
+		return strings.TrimRight(told, "/")
 	}
-	return cfg.PublicURL
+	_, port, _ := net.SplitHostPort(addr.String())
+	here := "http://localhost:" + port
+	if o.CertFile != "" {
+		here = "https://localhost:" + port
+	}
+	if root := strings.Trim(o.RootPath, "/"); root != "" {
+		here += "/" + root
+	}
+	return here
 }
 
 func isLoopback(addr net.Addr) bool {

@@ -78,6 +78,9 @@ type Options struct {
 	// MaxBody is the largest request body in bytes.
 	MaxBody int64
 
+	// Terminal is where the person who started mcpo is asked to log in.
+	Terminal Terminal
+
 	// Log receives everything that is logged.
 	Log *slog.Logger
 	// Build is the version of mcpo itself, as it introduces itself to servers.

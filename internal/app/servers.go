@@ -5,8 +5,10 @@ import (
 	"context"
 	"log"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -62,35 +64,68 @@ func (a *app) upstreamOptions() upstream.Options {
 // swap makes cfg's servers the ones that serve. Unchanged servers are carried
 // over with their connections, new ones start at once and in parallel, and
 // what is gone is returned for the caller to close.
-func (a *app) swap(cfg *config.Config) (gone []*upstream.Server) {
-	old := make(map[string]*upstream.Server, len(a.servers))
+func (a *app) swap(cfg *config.Config) (gone []httpapi.Served, err error) {
+	old := make(map[string]httpapi.Served, len(a.servers))
 	for _, s := range a.servers {
-		old[s.Name()] = s
+		old[s.Server.Name()] = s
 	}
-	next := make([]*upstream.Server, 0, len(cfg.Servers))
+	next := make([]httpapi.Served, 0, len(cfg.Servers))
+	var fresh []httpapi.Served
 	for _, c := range cfg.Servers {
-		if s := old[c.Name]; s != nil && s.Config().Equal(c) {
+		if s := old[c.Name]; s.Server != nil && s.Server.Config().Equal(c) {
 			delete(old, c.Name)
 			next = append(next, s)
 			continue
 		}
-		s := upstream.New(c, a.upstreamOptions(), nil)
-		s.Start()
-		next = append(next, s)
+		s, err := a.serve(c, cfg.Storage)
+		if err != nil {
+			return nil, err // none of the fresh ones was started
+		}
+		next, fresh = append(next, s), append(fresh, s)
+	}
+	for _, s := range fresh {
+		a.start(s, cfg.Storage)
 	}
 	a.servers = next
 	a.handler.Publish(httpapi.NewGeneration(next, a.opts.ConfigPath == ""))
-	for _, s := range old {
-		gone = append(gone, s)
+	return slices.Collect(maps.Values(old)), nil
+}
+
+// serve makes a server, with what keeps its callers' logins if they have any.
+func (a *app) serve(c config.Server, at config.Storage) (httpapi.Served, error) {
+	if c.OAuth == nil {
+		return httpapi.Served{Server: upstream.New(c, a.upstreamOptions(), nil)}, nil
 	}
-	return gone
+	var s *upstream.Server
+	kept, err := a.logins.authorizer(c, at, func(who caller.ID) { s.Wake(who) })
+	if err != nil {
+		return httpapi.Served{}, err
+	}
+	s = upstream.New(c, a.upstreamOptions(), access(kept, firstCaller(c)))
+	return httpapi.Served{Server: s, Logins: kept}, nil
+}
+
+// start brings a server to life, and asks for the login that it may need.
+func (a *app) start(s httpapi.Served, at config.Storage) {
+	s.Server.Start()
+	switch {
+	case s.Logins != nil:
+		a.beside.Go(func() { a.firstLogin(a.stopping, s, at) })
+	case s.Server.Config().Transport != config.Stdio:
+		a.beside.Go(func() { a.hintLogin(a.stopping, s.Server) })
+	}
 }
 
 // closeServers closes servers side by side and waits for all.
-func closeServers(ctx context.Context, servers []*upstream.Server) {
+func closeServers(ctx context.Context, servers []httpapi.Served) {
 	var wg sync.WaitGroup
 	for _, s := range servers {
-		wg.Go(func() { s.Close(ctx) })
+		wg.Go(func() {
+			s.Server.Close(ctx)
+			if s.Logins != nil {
+				s.Logins.Close()
+			}
+		})
 	}
 	wg.Wait()
 }
@@ -128,7 +163,11 @@ func (a *app) reload() {
 		return
 	}
 	before := len(a.servers)
-	gone := a.swap(cfg)
+	gone, err := a.swap(cfg)
+	if err != nil {
+		a.opts.Log.Error("the new configuration cannot be used; the old one stays in use", "error", err)
+		return
+	}
 	a.opts.Log.Info("the configuration was reloaded", "servers", len(a.servers), "before", before, "closed", len(gone))
 	a.drain(gone)
 }
@@ -137,7 +176,7 @@ func (a *app) reload() {
 const drainTime = upstream.DefaultCallTimeout
 
 // drain closes servers beside the serving; their calls in flight may finish.
-func (a *app) drain(gone []*upstream.Server) {
+func (a *app) drain(gone []httpapi.Served) {
 	a.draining.Go(func() {
 		ctx, cancel := context.WithTimeout(a.stopping, drainTime)
 		defer cancel()

@@ -41,10 +41,16 @@ func (h *Handler) serveCall(w http.ResponseWriter, r *http.Request, m *mount, to
 
 // call does everything up to the response's body.
 func (h *Handler) call(w http.ResponseWriter, r *http.Request, m *mount, tool string) ([]byte, error) {
-	who, refused := h.who(r)
+	who, refused := h.who(r, m)
 	if refused != nil {
 		return nil, refused
 	}
+	body, err := h.callAs(w, r, m, who, tool)
+	return body, h.loginError(r.Context(), m, who, err)
+}
+
+// callAs is the call of a caller who may make it.
+func (h *Handler) callAs(w http.ResponseWriter, r *http.Request, m *mount, who caller.ID, tool string) ([]byte, error) {
 	op, err := h.operation(r.Context(), m, who, tool)
 	if next := h.successor(m, err); next != nil {
 		m = next

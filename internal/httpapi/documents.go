@@ -1,12 +1,14 @@
 package httpapi
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"mcpo/internal/caller"
 	"mcpo/internal/openapi"
@@ -24,6 +26,9 @@ func (h *Handler) info(m *mount, l *upstream.ToolList) openapi.Info {
 	name := m.server.Name()
 	i := openapi.Info{Title: name, Version: "1.0", Secured: h.opts.Key != ""}
 	i.ServerURL = h.base(m)
+	if m.logins != nil && l == nil {
+		i.Login = m.loginOperation()
+	}
 	if l == nil && m.single {
 		i.Description = name + " MCP Server"
 		return i
@@ -50,11 +55,42 @@ func (h *Handler) base(m *mount) string {
 	if m.single {
 		return h.root + h.prefix
 	}
-	return h.root + h.prefix + "/" + url.PathEscape(m.server.Name())
+	return h.root + h.prefix + "/" + pathSegment(m.server.Name())
+}
+
+// pathSegment is a name as one segment of a path.
+func pathSegment(name string) string { return url.PathEscape(name) }
+
+// viewer is whose tools a document shows. Those who are nobody, or not allowed
+// to call, see what a caller sees who has not logged in.
+func (h *Handler) viewer(r *http.Request, m *mount) (caller.ID, bool) {
+	if !m.personal() {
+		return caller.Shared(), true
+	}
+	if who, refused := h.who(r, m); refused == nil {
+		return who, true
+	}
+	return caller.ID{}, false
+}
+
+// documentPatience is how long a document waits for the tools of a caller whose
+// connection is just being opened after a login.
+const documentPatience = 5 * time.Second
+
+// readyViewer is the viewer. A server with logins is asked first, for a login
+// may have been made meanwhile, even by another process.
+func (h *Handler) readyViewer(r *http.Request, m *mount) caller.ID {
+	who, known := h.viewer(r, m)
+	if m.logins != nil && known {
+		ctx, cancel := context.WithTimeout(r.Context(), documentPatience)
+		defer cancel()
+		_, _ = m.server.Ready(ctx, who) // whatever comes, there is a document
+	}
+	return who
 }
 
 func (h *Handler) serveServerDocument(w http.ResponseWriter, r *http.Request, m *mount) {
-	d := h.document(m, caller.Shared())
+	d := h.document(m, h.readyViewer(r, m))
 	header := w.Header()
 	header.Set("ETag", d.ETag)
 	header.Set("Cache-Control", "no-cache")
@@ -105,7 +141,7 @@ func (h *Handler) serveRootDocument(w http.ResponseWriter, _ *http.Request, g *G
 	description := or(h.opts.Description, "Automatically generated API from MCP Tool Schemas")
 	var list strings.Builder
 	for _, m := range g.servers {
-		if m.server.Tools(caller.Shared()) != nil {
+		if m.server.Tools(m.first()) != nil || m.logins != nil {
 			fmt.Fprintf(&list, "\n    - [%s](%s/docs)", m.server.Name(), h.base(m))
 		}
 	}
@@ -152,10 +188,12 @@ func or(s, otherwise string) string {
 
 // serveInstructions hands a server's instructions to Open WebUI's direct
 // connections, which ask for them in these two steps.
-func (h *Handler) serveInstructions(w http.ResponseWriter, to route) {
+func (h *Handler) serveInstructions(w http.ResponseWriter, r *http.Request, to route) {
 	prompt := ""
-	if l := to.mount.server.Tools(caller.Shared()); l != nil {
-		prompt = l.Info.Instructions
+	if who, known := h.viewer(r, to.mount); known {
+		if l := to.mount.server.Tools(who); l != nil {
+			prompt = l.Info.Instructions
+		}
 	}
 	var body []byte
 	var err error

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"time"
 
+	"mcpo/internal/oauth"
 	"mcpo/internal/openapi"
 	"mcpo/internal/upstream"
 	"mcpo/internal/wire"
@@ -183,7 +184,12 @@ func reasonOf(err error) string {
 		start  *exec.Error
 		file   *fs.PathError
 	)
+	var required *oauth.LoginRequiredError
 	switch {
+	case errors.As(err, &required):
+		return "it needs a login"
+	case errors.As(err, &status) && status.Code == http.StatusUnauthorized:
+		return "it wants a login; add an oauth block to its configuration"
 	case errors.As(err, &exit):
 		return "its process ended (" + exit.State + ")"
 	case errors.As(err, &start), errors.As(err, &file):

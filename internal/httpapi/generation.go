@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 
 	"mcpo/internal/caller"
+	"mcpo/internal/oauth"
 	"mcpo/internal/openapi"
 	"mcpo/internal/upstream"
 )
@@ -20,14 +21,21 @@ type Generation struct {
 	single *mount
 }
 
+// Served is a server with the logins of its callers.
+type Served struct {
+	Server *upstream.Server
+	// Logins is nil for a server without.
+	Logins *oauth.Authorizer
+}
+
 // NewGeneration lends servers to the handler. With single set there is just
 // one, and its tools are served at the root.
-func NewGeneration(servers []*upstream.Server, single bool) *Generation {
+func NewGeneration(servers []Served, single bool) *Generation {
 	g := &Generation{byName: make(map[string]*mount, len(servers))}
 	for _, s := range servers {
-		m := &mount{server: s}
+		m := &mount{server: s.Server, logins: s.Logins}
 		g.servers = append(g.servers, m)
-		g.byName[s.Name()] = m
+		g.byName[s.Server.Name()] = m
 	}
 	if single && len(servers) == 1 {
 		g.single = g.servers[0]
@@ -39,9 +47,23 @@ func NewGeneration(servers []*upstream.Server, single bool) *Generation {
 // mount is a server with the document of its newest tool list.
 type mount struct {
 	server *upstream.Server
-	single bool // its tools are at the root
-	built  atomic.Pointer[view]
-	mu     sync.Mutex // one builds, the others wait for it
+	logins *oauth.Authorizer    // nil without
+	single bool                 // its tools are at the root
+	built  atomic.Pointer[view] // of the newest tool list
+	bare   atomic.Pointer[view] // without tools
+	mu     sync.Mutex           // one builds, the others wait for it
+}
+
+// personal reports whether each caller has a login of its own.
+func (m *mount) personal() bool { return m.logins != nil && m.logins.Config().MultiUser }
+
+// first is the caller whose state stands for the server's where nobody asks:
+// all of them, or the person at this machine.
+func (m *mount) first() caller.ID {
+	if m.personal() {
+		return caller.Local()
+	}
+	return caller.Shared()
 }
 
 // view is a document with the tool list that it was built from.
@@ -53,13 +75,20 @@ type view struct {
 // document gives the document of the caller's newest tool list; it is built
 // once per list. A server that never had one has a document without tools.
 func (m *mount) document(who caller.ID, info func(*upstream.ToolList) openapi.Info, warn func(string)) *openapi.Document {
-	list := m.server.Tools(who)
-	if v := m.built.Load(); v != nil && v.list == list {
+	var list *upstream.ToolList
+	if who != (caller.ID{}) {
+		list = m.server.Tools(who)
+	}
+	built := &m.built
+	if list == nil {
+		built = &m.bare
+	}
+	if v := built.Load(); v != nil && v.list == list {
 		return v.document
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if v := m.built.Load(); v != nil && v.list == list {
+	if v := built.Load(); v != nil && v.list == list {
 		return v.document
 	}
 	var tools []openapi.Tool
@@ -78,6 +107,6 @@ func (m *mount) document(who caller.ID, info func(*upstream.ToolList) openapi.In
 	for _, w := range d.Warnings {
 		warn(w)
 	}
-	m.built.Store(&view{list, d})
+	built.Store(&view{list, d})
 	return d
 }

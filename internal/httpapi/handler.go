@@ -8,9 +8,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"mcpo/internal/caller"
 	"mcpo/internal/config"
 	"mcpo/internal/httpapi/pages"
+	"mcpo/internal/oauth"
 )
 
 // Options say how the handler serves.
@@ -21,8 +21,8 @@ type Options struct {
 	// RootPath is the path under which a proxy shows mcpo, PathPrefix what
 	// stands before the servers' names; both as written, normalised here.
 	RootPath, PathPrefix string
-	// PublicURL is where callers reach mcpo; its host is allowed on loopback
-	// listeners.
+	// PublicURL is where callers reach mcpo, without a slash at its end; its
+	// host is allowed on loopback listeners. Links begin with it.
 	PublicURL string
 	// Loopback says that the listener is reachable from this machine only.
 	Loopback bool
@@ -40,6 +40,7 @@ type Options struct {
 type Handler struct {
 	opts    Options
 	key     *KeyAuth
+	cors    *CORS
 	root    string // normalised RootPath: "" or "/x"
 	prefix  string // normalised PathPrefix: "" or "/x"
 	current atomic.Pointer[Generation]
@@ -53,7 +54,7 @@ func New(o Options) (*Handler, http.Handler) {
 		o.BodyTime = 30 * time.Second
 	}
 	cors := NewCORS(o.CORSOrigins)
-	h := &Handler{opts: o, key: NewKeyAuth(o.Key, o.StrictAuth, cors),
+	h := &Handler{opts: o, key: NewKeyAuth(o.Key, o.StrictAuth, cors), cors: cors,
 		root: normalise(o.RootPath), prefix: normalise(o.PathPrefix), ids: newRequestIDs(), assets: pages.Assets()}
 	h.current.Store(NewGeneration(nil, false))
 	open := o.Loopback && o.Key == ""
@@ -75,13 +76,13 @@ func normalise(p string) string {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g := h.current.Load()
 	to, ok := h.route(g, r)
-	if h.opts.StrictAuth && to.kind != kindHealth && r.Method != http.MethodOptions {
+	if h.opts.StrictAuth && !to.kind.open() && r.Method != http.MethodOptions {
 		if refusal := h.key.Check(r); refusal != nil {
 			refuse(refusal).write(w)
 			return
 		}
 	}
-	if !ok || to.kind == kindTool && r.Method != http.MethodPost && !h.hasTool(to) {
+	if !ok || to.kind == kindTool && r.Method != http.MethodPost && !h.hasTool(r, to) {
 		say(http.StatusNotFound, "There is nothing at this path. The servers are listed at %s/, their tools in each one's openapi.json.", h.root).write(w)
 		return
 	}
@@ -107,29 +108,41 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case kindHealth:
 		h.serveHealth(w, to, g)
 	case kindFeatures, kindSystem:
-		h.serveInstructions(w, to)
+		h.serveInstructions(w, r, to)
+	default:
+		h.serveLogins(w, r, g, to)
+	}
+}
+
+// serveLogins answers what is about logins.
+func (h *Handler) serveLogins(w http.ResponseWriter, r *http.Request, g *Generation, to route) {
+	switch to.kind {
+	case kindLogin:
+		h.serveLogin(w, r, to.mount)
+	case kindStatus:
+		h.serveStatus(w, r, to.mount)
+	case kindConnect:
+		h.serveConnect(w, r, to.mount)
+	case kindCallback:
+		h.serveCallback(w, r, to.mount)
+	case kindClientDocument:
+		h.serveClientDocument(w, g)
+	case kindConnections:
+		h.serveConnections(w, r, g)
+	case kindDisconnect:
+		h.serveDisconnect(w, r, to.mount)
 	}
 }
 
 // hasTool tells a tool's path from one where there is nothing, for requests
 // that are no calls.
-func (h *Handler) hasTool(to route) bool {
-	return h.document(to.mount, caller.Shared()).Operations[to.tool] != nil
+func (h *Handler) hasTool(r *http.Request, to route) bool {
+	who, _ := h.viewer(r, to.mount)
+	return h.document(to.mount, who).Operations[to.tool] != nil
 }
 
 func refuse(r *Refusal) *answer {
 	return &answer{status: r.Status, detail: r.Detail, header: http.Header{"Www-Authenticate": r.Challenges}}
-}
-
-// who turns the request into its caller, or an answer that refuses it. Without
-// identities everybody who may use mcpo is the shared caller.
-func (h *Handler) who(r *http.Request) (caller.ID, *answer) {
-	if !h.opts.StrictAuth { // otherwise it was checked before routing
-		if refusal := h.key.Check(r); refusal != nil {
-			return caller.ID{}, refuse(refusal)
-		}
-	}
-	return caller.Shared(), nil
 }
 
 // kind is what a path leads to.
@@ -146,18 +159,37 @@ const (
 	kindHealth
 	kindFeatures // Open WebUI's question what a direct connection offers
 	kindSystem   // the system prompt that it then fetches
+	kindLogin    // a caller's way to log in at a server
+	kindStatus   // of a caller's login
+	kindConnect  // the page behind a link
+	kindCallback // where browsers come back to
+	kindClientDocument
+	kindConnections
+	kindDisconnect
 )
 
+// open reports whether what is there needs no key, whatever else does: health,
+// and what a browser on its way through a login must reach.
+func (k kind) open() bool {
+	return k == kindHealth || k == kindConnect || k == kindCallback || k == kindClientDocument
+}
+
 func (k kind) allows(method string) bool {
-	if k == kindTool {
+	switch k {
+	case kindTool, kindDisconnect:
 		return method == http.MethodPost
+	case kindConnect:
+		return method == http.MethodGet || method == http.MethodHead || method == http.MethodPost
 	}
 	return method == http.MethodGet || method == http.MethodHead
 }
 
 func (k kind) allowed() string {
-	if k == kindTool {
+	switch k {
+	case kindTool, kindDisconnect:
 		return http.MethodPost
+	case kindConnect:
+		return "GET, HEAD, POST"
 	}
 	return "GET, HEAD"
 }
@@ -222,7 +254,29 @@ func (h *Handler) ownRoute(g *Generation, path string) (route, bool) {
 	if rest, ok := strings.CutPrefix(path, assets); ok {
 		return route{kind: kindAssets, rest: rest}, true
 	}
-	return route{}, false
+	return loginRoute(g, path)
+}
+
+// loginRoute knows the routes of logins: oauth/SERVER/… and connections.
+func loginRoute(g *Generation, path string) (route, bool) {
+	if "/"+path == oauth.DocumentPath {
+		return route{kind: kindClientDocument}, true
+	}
+	area, rest, _ := strings.Cut(path, "/")
+	if area == "connections" && rest == "" {
+		return route{kind: kindConnections}, true
+	}
+	name, what, _ := strings.Cut(rest, "/")
+	name, err := url.PathUnescape(name)
+	m := g.byName[name]
+	if err != nil || m == nil || m.logins == nil {
+		return route{}, false
+	}
+	kinds := map[string]kind{
+		"oauth/status": kindStatus, "oauth/authorize": kindConnect, "oauth/callback": kindCallback, "connections/disconnect": kindDisconnect,
+	}
+	k, ok := kinds[area+"/"+what]
+	return route{kind: k, mount: m}, ok
 }
 
 // serverRoute knows the routes of one server; rest follows its name. Tools are
@@ -242,6 +296,10 @@ func serverRoute(m *mount, rest, method string) (route, bool) {
 			return route{kind: kindFeatures, mount: m}, true
 		case "system":
 			return route{kind: kindSystem, mount: m}, true
+		case "login":
+			if m.logins != nil {
+				return route{kind: kindLogin, mount: m}, true
+			}
 		}
 		if asset, ok := strings.CutPrefix(rest, assets); ok {
 			return route{kind: kindAssets, rest: asset}, true

@@ -77,7 +77,11 @@ func serve(t *testing.T, s setup) *api {
 		a.servers = append(a.servers, server)
 	}
 	h, wrapped := New(s.Options)
-	h.Publish(NewGeneration(a.servers, s.single))
+	served := make([]Served, len(a.servers))
+	for i, server := range a.servers {
+		served[i] = Served{Server: server}
+	}
+	h.Publish(NewGeneration(served, s.single))
 	listener := httptest.NewServer(wrapped)
 	t.Cleanup(func() {
 		listener.CloseClientConnections()

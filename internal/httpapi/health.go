@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"net/http"
 
-	"mcpo/internal/caller"
 	"mcpo/internal/upstream"
 )
 
@@ -37,7 +36,7 @@ func (h *Handler) serveHealth(w http.ResponseWriter, to route, g *Generation) {
 		default:
 			body.Ready = false
 		}
-		body.Servers[m.server.Name()] = stateOf(m.server.Status(caller.Shared()))
+		body.Servers[m.server.Name()] = stateOf(m.server.Status(m.first()))
 	}
 	status := http.StatusOK
 	if !body.Ready {

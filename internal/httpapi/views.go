@@ -3,7 +3,6 @@ package httpapi
 import (
 	"net/http"
 
-	"mcpo/internal/caller"
 	"mcpo/internal/httpapi/pages"
 )
 
@@ -13,7 +12,7 @@ import (
 func (h *Handler) serveDocs(w http.ResponseWriter, m *mount) {
 	base, title := h.root, or(h.opts.Name, "MCP OpenAPI Proxy")
 	if m != nil {
-		base, title = h.base(m), h.info(m, m.server.Tools(caller.Shared())).Title
+		base, title = h.base(m), h.info(m, m.server.Tools(m.first())).Title
 	}
 	pages.WriteDocs(w, pages.Docs{Title: title, OpenAPI: base + "/openapi.json", Assets: base + "/" + assets})
 }
@@ -26,7 +25,7 @@ func (h *Handler) serveIndex(w http.ResponseWriter, g *Generation) {
 		Key:         h.opts.Key != "",
 	}
 	for _, m := range g.servers {
-		state := stateOf(m.server.Status(caller.Shared()))
+		state := stateOf(m.server.Status(m.first()))
 		base := h.base(m)
 		page.Servers = append(page.Servers, pages.Server{
 			Name: m.server.Name(), State: string(state.State), Reason: state.Reason, Tools: state.Tools,

@@ -1,0 +1,146 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"mcpo/internal/caller"
+	"mcpo/internal/config"
+	"mcpo/internal/oauth"
+	"mcpo/internal/store"
+	"mcpo/internal/upstream"
+)
+
+// sweepPause is the time between two looks for what has run out.
+const sweepPause = time.Minute
+
+// logins is all that servers with logins share: where grants are kept, and
+// where browsers come back to.
+type logins struct {
+	opts      Options
+	publicURL string // without a slash at its end
+	web       bool   // browsers come back there, and not to the loopback port
+	loopback  *oauth.Loopback
+	memory    *store.Memory
+
+	mu    sync.Mutex
+	files *store.Files // nil until a server wants it
+	from  config.Storage
+}
+
+// newLogins makes them. callback answers browsers at the loopback port.
+func newLogins(o Options, publicURL string, web bool, callback http.Handler) *logins {
+	return &logins{opts: o, publicURL: publicURL, web: web, memory: store.NewMemory(), loopback: oauth.NewLoopback(callback, o.Log)}
+}
+
+// storeFor is where the grants of a server are kept.
+func (l *logins) storeFor(s config.Server, at config.Storage) (oauth.Store, error) {
+	if s.OAuth.StorageType == "memory" {
+		return l.memory, nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.files != nil && sameStorage(l.from, at) {
+		return l.files, nil
+	}
+	files, err := openFiles(l.opts, at)
+	if err != nil {
+		return nil, err
+	}
+	l.files, l.from = files, at
+	return files, nil
+}
+
+func openFiles(o Options, at config.Storage) (*store.Files, error) {
+	keys := make([]string, len(at.EncryptionKeys))
+	for i, k := range at.EncryptionKeys {
+		keys[i] = k.Reveal()
+	}
+	files, err := store.Open(store.Options{Dir: at.Path, Keys: keys, Log: o.Log})
+	if err != nil {
+		return nil, fmt.Errorf("opening the storage folder %s: %w", at.Path, err)
+	}
+	return files, nil
+}
+
+func sameStorage(a, b config.Storage) bool {
+	if a.Path != b.Path || len(a.EncryptionKeys) != len(b.EncryptionKeys) {
+		return false
+	}
+	for i, k := range a.EncryptionKeys {
+		if k != b.EncryptionKeys[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// firstCaller is the caller whose connection is opened at the start.
+func firstCaller(s config.Server) caller.ID {
+	if s.OAuth != nil && s.OAuth.MultiUser {
+		return caller.Local()
+	}
+	return caller.Shared()
+}
+
+// authorizer makes what keeps a server's grants. changed is told of logins and
+// logouts.
+func (l *logins) authorizer(s config.Server, at config.Storage, changed func(caller.ID)) (*oauth.Authorizer, error) {
+	kept, err := l.storeFor(s, at)
+	if err != nil {
+		return nil, err
+	}
+	return oauth.New(oauth.Options{
+		Server: s, Store: kept, Loopback: l.loopback, PublicURL: l.publicURL, WebCallback: l.web, Changed: changed, Log: l.opts.Log,
+	})
+}
+
+// access lets callers in with an authorizer's tokens.
+func access(a *oauth.Authorizer, first caller.ID) *upstream.Access {
+	return &upstream.Access{RoundTripper: a.RoundTripper, First: first, Required: loginRequired}
+}
+
+func loginRequired(err error) bool {
+	var required *oauth.LoginRequiredError
+	return errors.As(err, &required)
+}
+
+// sweep removes what has run out, until ctx ends.
+func (l *logins) sweep(ctx context.Context) {
+	tick := time.NewTicker(sweepPause)
+	defer tick.Stop()
+	for {
+		l.mu.Lock()
+		files := l.files
+		l.mu.Unlock()
+		_, err := l.memory.Sweep(ctx)
+		if files != nil {
+			_, filesErr := files.Sweep(ctx)
+			err = errors.Join(err, filesErr)
+		}
+		if err != nil && ctx.Err() == nil {
+			l.opts.Log.Warn("removing logins that have run out failed", "error", err)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// takeOver takes over what a Python mcpo left in the folder, for the caller that
+// it would have served.
+func takeOver(ctx context.Context, a *oauth.Authorizer, s config.Server, at config.Storage, o Options) {
+	if s.OAuth.StorageType == "memory" {
+		return
+	}
+	if _, err := a.TakeOver(ctx, firstCaller(s), filepath.Join(at.Path, "tokens")); err != nil {
+		o.Log.Warn("the login of a Python mcpo was not taken over", "server", s.Name, "error", err)
+	}
+}

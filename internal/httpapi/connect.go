@@ -1,0 +1,236 @@
+package httpapi
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"strings"
+
+	"mcpo/internal/caller"
+	"mcpo/internal/httpapi/pages"
+	"mcpo/internal/oauth"
+)
+
+// browserCookie tells one browser from another while a login goes on. It opens
+// nothing: what begins in a browser has to end there, no more.
+const browserCookie = "mcpo_browser"
+
+// browser gives the browser's cookie, which is set if it has none.
+func (h *Handler) browser(w http.ResponseWriter, r *http.Request) string {
+	if secret := browserOf(r); secret != "" {
+		return secret
+	}
+	secret := rand.Text() + rand.Text()
+	http.SetCookie(w, &http.Cookie{Name: browserCookie, Value: secret, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode,
+		Secure: strings.HasPrefix(h.opts.PublicURL, "https://")})
+	return secret
+}
+
+func browserOf(r *http.Request) string {
+	cookies := r.CookiesNamed(browserCookie)
+	if len(cookies) != 1 || len(cookies[0].Value) < 40 || len(cookies[0].Value) > 100 {
+		return ""
+	}
+	return cookies[0].Value
+}
+
+// formToken is what a form has to bring back: only a page of ours, shown in
+// this browser, knows it.
+func formToken(browser, purpose string) string {
+	sum := sha256.Sum256([]byte(browser + "\x00" + purpose))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+func formTokenFits(r *http.Request, purpose string) bool {
+	browser := browserOf(r)
+	return browser != "" && subtle.ConstantTimeCompare([]byte(formToken(browser, purpose)), []byte(r.PostFormValue("csrf"))) == 1
+}
+
+// ownPage prepares an answer that is for nobody but the browser that asked.
+func ownPage(w http.ResponseWriter) {
+	for name := range w.Header() {
+		if strings.HasPrefix(name, "Access-Control-") {
+			w.Header().Del(name)
+		}
+	}
+}
+
+// serveConnect is the link's page: it says what is to be connected for whom,
+// and asks. Only what a person sends from there uses the link up and begins the
+// login.
+func (h *Handler) serveConnect(w http.ResponseWriter, r *http.Request, m *mount) {
+	ownPage(w)
+	r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
+	if r.Method != http.MethodPost {
+		h.askToConnect(w, r, m)
+		return
+	}
+	if err := r.ParseForm(); err != nil {
+		h.outcome(w, m, errForm)
+		return
+	}
+	bodyRead(w)
+	if !h.sameSite(r) || !formTokenFits(r, m.server.Name()) {
+		h.outcome(w, m, errForm)
+		return
+	}
+	if r.PostForm.Has("callback_url") {
+		h.finishPasted(w, r, m)
+		return
+	}
+	h.begin(w, r, m)
+}
+
+// askToConnect shows the question. Looking at it, as programs do that preview
+// links, changes nothing.
+func (h *Handler) askToConnect(w http.ResponseWriter, r *http.Request, m *mount) {
+	who, err := m.logins.TicketOf(r.Context(), r.URL.Query().Get("ticket"))
+	if err != nil {
+		h.outcome(w, m, err)
+		return
+	}
+	pages.WriteConnect(w, http.StatusOK, pages.Connect{
+		Server: m.server.Name(), Account: account(who), CSRF: formToken(h.browser(w, r), m.server.Name()),
+		AnyHTTP: strings.HasPrefix(h.opts.PublicURL, "http://"),
+	})
+}
+
+// account names for people whose login it is.
+func account(who caller.ID) string {
+	switch who {
+	case caller.Shared():
+		return "everybody who uses this mcpo"
+	case caller.Local():
+		return "you, on this machine"
+	}
+	return who.String()
+}
+
+func (h *Handler) begin(w http.ResponseWriter, r *http.Request, m *mount) {
+	who, err := m.logins.UseTicket(r.Context(), r.URL.Query().Get("ticket"))
+	if err != nil {
+		h.outcome(w, m, err)
+		return
+	}
+	browser := browserOf(r)
+	begun, err := m.logins.Begin(r.Context(), who, browser)
+	if err != nil {
+		h.outcome(w, m, err)
+		return
+	}
+	if !m.logins.Pasted() {
+		http.Redirect(w, r, begun.URL, http.StatusSeeOther)
+		return
+	}
+	pages.WriteConnect(w, http.StatusOK, pages.Connect{
+		Server: m.server.Name(), Account: account(who), CSRF: formToken(browser, m.server.Name()), Paste: true, AuthorizationURL: begun.URL,
+	})
+}
+
+// finishPasted takes the address that a person copied. One without a code can
+// be corrected.
+func (h *Handler) finishPasted(w http.ResponseWriter, r *http.Request, m *mount) {
+	_, err := m.logins.FinishPasted(r.Context(), r.PostFormValue("callback_url"), "", browserOf(r))
+	if errors.Is(err, oauth.ErrNoCode) {
+		pages.WriteConnect(w, http.StatusBadRequest, pages.Connect{
+			Server: m.server.Name(), Account: account(m.first()), CSRF: formToken(browserOf(r), m.server.Name()), Paste: true,
+			Error: "No authorization code found. Copy the complete callback URL from the browser's address bar, with everything behind the question mark.",
+		})
+		return
+	}
+	h.outcome(w, m, err)
+}
+
+// serveCallback finishes the login that a browser comes back from.
+func (h *Handler) serveCallback(w http.ResponseWriter, r *http.Request, m *mount) {
+	ownPage(w)
+	_, err := m.logins.Finish(r.Context(), r.URL.Query(), browserOf(r))
+	h.outcome(w, m, err)
+}
+
+// ServeCallback finishes a login at the loopback port, whichever server it is
+// for.
+func (h *Handler) ServeCallback(w http.ResponseWriter, r *http.Request) {
+	if state := r.URL.Query().Get("state"); state != "" {
+		if m := h.waiting(r.Context(), state); m != nil {
+			h.serveCallback(w, r, m)
+			return
+		}
+	}
+	h.outcome(w, nil, oauth.ErrUnknownLogin)
+}
+
+func (h *Handler) waiting(ctx context.Context, state string) *mount {
+	for _, m := range h.current.Load().servers {
+		if m.logins != nil && m.logins.Knows(ctx, state) {
+			return m
+		}
+	}
+	return nil
+}
+
+// errForm is a form that did not come from our page, or came too late.
+var errForm = errors.New("the form did not come from the page that asks, in this browser")
+
+// outcome tells a person how the login ended. m is nil when it is not known
+// which it was.
+func (h *Handler) outcome(w http.ResponseWriter, m *mount, err error) {
+	name := "the server"
+	if m != nil {
+		name = m.server.Name()
+	}
+	status, page := outcomeOf(err, name)
+	if err != nil {
+		h.opts.Log.Warn("a login was not finished", "server", name, "error", err)
+	}
+	pages.WriteOutcome(w, status, page)
+}
+
+const openAgain = "Ask for a new link, or run: mcpo login "
+
+// outcomeOf words the outcome of a login for people. What a stranger wrote is
+// shown only where it comes from the authorization server that was asked.
+func outcomeOf(err error, server string) (int, pages.Outcome) {
+	var (
+		denied    *oauth.DeniedError
+		refused   *oauth.TokenError
+		discovery *oauth.DiscoveryError
+		port      *oauth.PortInUseError
+		o         = pages.Outcome{Title: "Not connected", Hint: openAgain + server}
+		status    = http.StatusBadRequest
+	)
+	switch {
+	case err == nil:
+		return http.StatusOK, pages.Outcome{OK: true, Title: "Connected", Message: "Connected. You can close this tab."}
+	case errors.Is(err, oauth.ErrUnknownLogin):
+		o.Message = "This login is unknown, was finished already, or has run out."
+	case errors.Is(err, oauth.ErrOtherBrowser):
+		o.Message = "This login was begun in another browser. Nothing was connected."
+	case errors.Is(err, oauth.ErrIssuer):
+		o.Message = "The answer does not come from the login page that was asked. Nothing was connected."
+	case errors.Is(err, oauth.ErrNoCode):
+		o.Message = "No authorization code found."
+	case errors.Is(err, errForm):
+		o.Message = "This form is out of date, or your browser does not keep cookies. Open the link again."
+	case errors.As(err, &denied) && denied.Code == "access_denied":
+		o.Message = "You refused, so " + server + " is not connected."
+	case errors.As(err, &denied):
+		o.Message = "The login page answered " + denied.Code + "."
+		if denied.Description != "" {
+			o.Message = "The login page answered " + denied.Code + ": " + denied.Description
+		}
+	case errors.As(err, &refused), errors.As(err, &discovery), errors.As(err, &port):
+		status = http.StatusBadGateway
+		o.Message = "Connecting failed: " + err.Error()
+		o.Hint = "Tell whoever runs this mcpo. The command mcpo doctor finds out more."
+	default:
+		status = http.StatusBadGateway
+		o.Message = "The authorization server cannot be reached now, or did not answer as it should."
+		o.Hint = "Try again in a moment. The log of mcpo says more."
+	}
+	return status, o
+}

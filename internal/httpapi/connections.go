@@ -1,0 +1,99 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+
+	"mcpo/internal/httpapi/pages"
+	"mcpo/internal/oauth"
+)
+
+// connectionsForm is the purpose of the form token of the page of connections.
+const connectionsForm = "connections"
+
+// serveConnections lists what the caller is connected to, as a page or as JSON.
+func (h *Handler) serveConnections(w http.ResponseWriter, r *http.Request, g *Generation) {
+	ownPage(w)
+	view := pages.Connections{CSRF: formToken(h.browser(w, r), connectionsForm)}
+	list := []loginStatus{}
+	for _, m := range g.servers {
+		if m.logins == nil {
+			continue
+		}
+		who, refused := h.who(r, m)
+		if refused != nil {
+			refused.write(w)
+			return
+		}
+		status, err := h.statusOf(r.Context(), m, who)
+		if err != nil {
+			h.storeFailed(m, err).write(w)
+			return
+		}
+		list = append(list, status)
+		view.Servers = append(view.Servers, h.connectionView(m, status))
+	}
+	if isBrowser(r) {
+		pages.WriteConnections(w, view)
+		return
+	}
+	body, err := json.Marshal(list)
+	if err != nil {
+		answerOf(err, "", "").write(w)
+		return
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	writeJSON(w, http.StatusOK, body)
+}
+
+func (h *Handler) connectionView(m *mount, s loginStatus) pages.Connection {
+	c := pages.Connection{Name: s.Server, State: "not connected", User: s.User, Scopes: s.Scopes, ConnectPath: h.base(m) + "/login"}
+	if s.Authenticated {
+		c.State, c.ConnectPath = "connected", ""
+		c.DisconnectPath = h.root + "/connections/" + pathSegment(s.Server) + "/disconnect"
+	}
+	if s.ExpiresAt != nil {
+		c.ExpiresAt = *s.ExpiresAt
+	}
+	return c
+}
+
+// serveDisconnect revokes and removes the caller's grant.
+func (h *Handler) serveDisconnect(w http.ResponseWriter, r *http.Request, m *mount) {
+	ownPage(w)
+	who, refused := h.who(r, m)
+	if refused != nil {
+		refused.write(w)
+		return
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
+	form := strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded")
+	if !h.sameSite(r) || form && !formTokenFits(r, connectionsForm) {
+		say(http.StatusForbidden, "This request comes from a page of another site, or from a form that is out of date. Open %s/connections and try again.", h.root).write(w)
+		return
+	}
+	bodyRead(w)
+	had, err := m.logins.Logout(r.Context(), who)
+	var unrevoked *oauth.NotRevokedError
+	if err != nil && !errors.As(err, &unrevoked) {
+		h.storeFailed(m, err).write(w)
+		return
+	}
+	answer := map[string]any{"status": "disconnected", "server": m.server.Name(), "revoked": had && err == nil}
+	if err != nil {
+		h.opts.Log.Warn("the tokens were not revoked", "server", m.server.Name(), "error", err)
+		answer["message"] = "mcpo has removed the login. It may still be valid at its authorization server; remove mcpo's access in your account there."
+	}
+	if isBrowser(r) {
+		http.Redirect(w, r, h.root+"/connections", http.StatusSeeOther)
+		return
+	}
+	body, err := json.Marshal(answer)
+	if err != nil {
+		answerOf(err, m.server.Name(), "").write(w)
+		return
+	}
+	writeJSON(w, http.StatusOK, body)
+}
