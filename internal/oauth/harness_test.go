@@ -200,3 +200,13 @@ func over(t testing.TB, s *oauthtest.Server, a *Authorizer) {
 func clientMetadata() *config.ClientMetadata { return &config.ClientMetadata{ClientName: "my mcpo"} }
 
 func somebody(name string) caller.ID { return caller.FromStore(name) }
+
+// openFiles opens the store in a folder.
+func openFiles(t testing.TB, dir string) *store.Files {
+	t.Helper()
+	files, err := store.Open(store.Options{Dir: dir, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}

@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -132,6 +133,9 @@ func (a *Authorizer) dynamic(ctx context.Context, m *Metadata, redirectURI strin
 	if err != nil {
 		return nil, err
 	}
+	if r.ClientID == staticClientID { // nobody registered
+		return r, nil
+	}
 	value, err := json.Marshal(r)
 	if err != nil {
 		return nil, err
@@ -189,7 +193,9 @@ func (a *Authorizer) registrationRequest(m *Metadata, redirectURI string) map[st
 		return request
 	}
 	for name, value := range c.Extra {
-		request[name] = value
+		if !empty(value) {
+			request[name] = value
+		}
 	}
 	if c.ClientName != "" {
 		request["client_name"] = c.ClientName
@@ -206,6 +212,11 @@ func (a *Authorizer) registrationRequest(m *Metadata, redirectURI string) map[st
 		request["redirect_uris"] = c.RedirectURIs
 	}
 	return request
+}
+
+func empty(value json.RawMessage) bool {
+	var text bytes.Buffer
+	return json.Compact(&text, value) != nil || slices.Contains([]string{"", "null", `""`, "[]", "{}"}, text.String())
 }
 
 // preferredMethod is none, as mcpo's registrations have nothing to hide behind
