@@ -36,7 +36,7 @@ func openBrowser(t *testing.T) *browser {
 		}
 		t.Skip("Chromium is not installed; the pages are tested without it only")
 	}
-	ctx, cancelSoon := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancelSoon := context.WithTimeout(context.Background(), 2*time.Minute) // the browser is closed after t.Context() is done
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(program), chromedp.UserDataDir(t.TempDir()),
 		chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun, chromedp.Flag("disable-background-networking", true),
 		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true))
@@ -99,7 +99,7 @@ func samples(t *testing.T) http.Handler {
 		WriteConnect(w, 200, Connect{Server: "tickets", Account: "anna@example.com", Host: "auth.example.com", CSRF: "c", Action: "/posted", AnyHTTP: true})
 	})
 	page("/connect-long", func(w http.ResponseWriter) {
-		WriteConnect(w, 200, Connect{Server: strings.Repeat("tickets", 30), Account: hostile, Host: strings.Repeat("auth.", 30), CSRF: markup, Error: hostile})
+		WriteConnect(w, 200, Connect{Server: strings.Repeat("tickets", 30), Account: hostile, Host: strings.Repeat("auth.", 50), CSRF: markup, Error: hostile})
 	})
 	page("/paste", func(w http.ResponseWriter) {
 		WriteConnect(w, 400, Connect{Server: "tickets", CSRF: "c", Paste: true, AuthorizationURL: "https://auth.example.com/authorize", Action: "/posted",

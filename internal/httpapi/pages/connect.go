@@ -69,7 +69,8 @@ type Connection struct {
 
 // WriteConnect answers with the page that asks. It works without scripts.
 func WriteConnect(w http.ResponseWriter, status int, p Connect) {
-	p.Server, p.Account, p.Host, p.Error = clean(p.Server, maxName), clean(p.Account, maxName), clean(p.Host, maxName), clean(p.Error, maxText)
+	p.Server, p.Account, p.Error = clean(p.Server, maxName), clean(p.Account, maxName), clean(p.Error, maxText)
+	p.Host = clean(p.Host, maxText) // whose end counts: it must not be cut
 	p.Nonce = rand.Text()
 	render(w, status, "connect.html", p, plain(p.Nonce, formTargets(p.AnyHTTP)), sameOrigin)
 }
