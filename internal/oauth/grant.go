@@ -22,9 +22,11 @@ const (
 	early = time.Minute
 )
 
-// grant is what a caller holds for a server, tied to the issuer, the resource
-// and the registration that it was given for.
+// grant is what a caller holds for a server, tied to its URL, the issuer, the
+// resource and the registration that it was given for.
 type grant struct {
+	// Server is the server's URL: the access token goes nowhere else.
+	Server       string       `json:"server"`
 	Issuer       string       `json:"issuer"`
 	Resource     string       `json:"resource,omitempty"`
 	Registration registration `json:"registration"`
@@ -162,6 +164,10 @@ func (a *Authorizer) read(ctx context.Context, who caller.ID) (*grant, error) {
 	g := &grant{}
 	if err := json.Unmarshal(record.Value, g); err != nil || g.AccessToken == "" {
 		a.log.Error("a stored grant cannot be read and is left alone; a login replaces it", "caller", who.String())
+		return nil, store.ErrNotFound
+	}
+	if !sameURL(g.Server, a.url.String()) {
+		a.log.Debug("the stored grant is for another address of this server, and is not used; a login replaces it", "caller", who.String())
 		return nil, store.ErrNotFound
 	}
 	return g, nil

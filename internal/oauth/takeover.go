@@ -42,7 +42,7 @@ func (a *Authorizer) TakeOver(ctx context.Context, who caller.ID, folder string)
 	if err != nil {
 		return false, fmt.Errorf("taking over %s: %w", tokenFile, err)
 	}
-	g := &grant{Issuer: d.Metadata.Issuer, Resource: d.Indicator, Registration: a.oldRegistration(clientFile, d.Metadata)}
+	g := &grant{Server: a.url.String(), Issuer: d.Metadata.Issuer, Resource: d.Indicator, Registration: a.oldRegistration(clientFile, d.Metadata)}
 	g.take(t, at)
 	if err := a.keep(ctx, who, g); err != nil {
 		return false, err

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"mcpo/internal/caller"
@@ -27,26 +28,47 @@ type authorized struct {
 
 // RoundTrip implements http.RoundTripper.
 func (t *authorized) RoundTrip(req *http.Request) (*http.Response, error) {
-	if err := t.a.belongs(req.URL); err != nil {
-		return nil, err
-	}
-	g, err := t.a.token(req.Context(), t.who)
+	g, err := t.tokenFor(req)
 	if err != nil {
+		if req.Body != nil {
+			req.Body.Close()
+		}
 		return nil, err
 	}
 	resp, err := t.next.RoundTrip(withToken(req, g.AccessToken))
 	if err != nil {
 		return nil, err
 	}
+	repeatable := req.Body == nil || req.Body == http.NoBody || req.GetBody != nil
+	if resp.StatusCode == http.StatusUnauthorized && repeatable {
+		return t.again(req, resp, g)
+	}
+	t.answered(resp, g)
+	return resp, nil
+}
+
+// answered remembers what an answer says about the grant.
+func (t *authorized) answered(resp *http.Response, g *grant) {
 	switch resp.StatusCode {
 	case http.StatusUnauthorized:
-		return t.again(req, resp, g)
 	case http.StatusForbidden:
 		if c, ok := ParseChallenge(resp.Header); ok && c.Error == "insufficient_scope" {
 			t.a.notEnough(t.who, c.Scopes, g)
 		}
+	default:
+		if before, ok := t.a.memory(t.who); ok && before.refused && before.AccessToken == g.AccessToken {
+			after := before
+			after.refused = false
+			t.a.grants.CompareAndSwap(t.who, before, after)
+		}
 	}
-	return resp, nil
+}
+
+func (t *authorized) tokenFor(req *http.Request) (*grant, error) {
+	if err := t.a.belongs(req.URL); err != nil {
+		return nil, err
+	}
+	return t.a.token(req.Context(), t.who)
 }
 
 // again renews the access token that the server refused, and asks once more.
@@ -69,6 +91,9 @@ func (t *authorized) again(req *http.Request, refused *http.Response, g *grant) 
 		t.a.grants.Store(t.who, held{grant: fresh, refused: true})
 		return nil, &LoginRequiredError{Server: t.a.name, Gone: true}
 	}
+	if err == nil {
+		t.answered(resp, fresh)
+	}
 	return resp, err
 }
 
@@ -79,7 +104,9 @@ func withToken(req *http.Request, token string) *http.Request {
 	with := *req
 	with.Header = make(http.Header, len(req.Header)+1)
 	for name, values := range req.Header {
-		with.Header[name] = values
+		if !strings.EqualFold(name, "Authorization") {
+			with.Header[name] = values
+		}
 	}
 	with.Header["Authorization"] = []string{"Bearer " + token}
 	return &with
@@ -89,11 +116,12 @@ func withToken(req *http.Request, token string) *http.Request {
 // else. On streamable HTTP that is the endpoint and what lies below it; on SSE
 // the server itself names the address for messages, on its origin.
 func (a *Authorizer) belongs(u *url.URL) error {
-	if !strings.EqualFold(u.Scheme, a.url.Scheme) || !strings.EqualFold(u.Host, a.url.Host) {
+	if canonical(originOf(u)) != canonical(originOf(a.url)) {
 		return fmt.Errorf("the token for %s does not go to %s", a.url.Host, clean(u.Host, 100))
 	}
 	own, path := strings.TrimSuffix(a.url.Path, "/"), strings.TrimSuffix(u.Path, "/")
-	if a.transport == config.StreamableHTTP && path != own && !strings.HasPrefix(path, own+"/") {
+	inside := path == own || strings.HasPrefix(path, own+"/") && !slices.Contains(strings.Split(path, "/"), "..")
+	if a.transport == config.StreamableHTTP && !inside {
 		return fmt.Errorf("the server redirects to %s, where its token does not go; if that is right, configure its URL", clean(u.Path, 200))
 	}
 	return nil
