@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"strings"
 	"sync"
-	"time"
 
 	"golang.org/x/sync/singleflight"
 
@@ -69,12 +68,13 @@ type Authorizer struct {
 	grants  sync.Map // caller.ID → held
 	flights singleflight.Group
 
+	watching sync.WaitGroup // logins that another mcpo finishes
 	mu       sync.Mutex
 	known    map[string]*Metadata // by issuer
 	wants    map[caller.ID]*want
 	tickets  map[caller.ID]told
 	gone     map[caller.ID]bool // had a grant that was refused, and no login since
-	awaiting map[string]func()  // state → what ends its wait at the loopback port
+	awaiting map[string]waiter  // by the hash of the state
 }
 
 // New makes an Authorizer. Close frees its connections.
@@ -86,23 +86,25 @@ func New(o Options) (*Authorizer, error) {
 	u.Fragment = ""
 	log := o.Log.With("server", o.Server.Name)
 	direct := &http.Transport{Proxy: http.ProxyFromEnvironment, TLSHandshakeTimeout: requestTime, DisableKeepAlives: true}
-	return &Authorizer{
+	a := &Authorizer{
 		name: o.Server.Name, url: u, transport: o.Server.Transport, headers: o.Server.Headers, cfg: o.Server.OAuth,
 		store: o.Store, loopback: o.Loopback, publicURL: strings.TrimSuffix(o.PublicURL, "/"), web: o.WebCallback,
 		onChange: o.Changed, onStep: o.Step, guard: newGuard(o.Network, u.Hostname(), o.Server.OAuth.AllowHosts, log), direct: direct, log: log,
-		known: map[string]*Metadata{}, wants: map[caller.ID]*want{}, tickets: map[caller.ID]told{}, gone: map[caller.ID]bool{}, awaiting: map[string]func(){},
-	}, nil
+		known: map[string]*Metadata{}, wants: map[caller.ID]*want{}, tickets: map[caller.ID]told{}, gone: map[caller.ID]bool{}, awaiting: map[string]waiter{},
+	}
+	if o.Loopback != nil {
+		o.Loopback.use(a)
+	}
+	return a, nil
 }
 
 // Close ends what waits for browsers and frees connections.
 func (a *Authorizer) Close() {
-	a.mu.Lock()
-	waiting := a.awaiting
-	a.awaiting = map[string]func(){}
-	a.mu.Unlock()
-	for _, done := range waiting {
-		done()
+	if a.loopback != nil {
+		a.loopback.unuse(a)
 	}
+	a.stopWaiting()
+	a.watching.Wait()
 	a.guard.close()
 	a.direct.CloseIdleConnections()
 }
@@ -137,26 +139,6 @@ func (a *Authorizer) usesLoopback(redirectURI string) bool {
 func (a *Authorizer) Pasted() bool {
 	redirectURI := a.RedirectURI()
 	return !a.usesLoopback(redirectURI) && !strings.HasPrefix(redirectURI, a.publicURL+"/")
-}
-
-// waits remembers what ends a login's wait at the loopback port, and ends it
-// itself when the person does not come.
-func (a *Authorizer) waits(state string, done func()) {
-	late := time.AfterFunc(LoginTime, func() { a.arrived(state) })
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.awaiting[hashed(state)] = func() { late.Stop(); done() }
-}
-
-// arrived ends that wait, beside the answer that the browser still gets.
-func (a *Authorizer) arrived(state string) {
-	a.mu.Lock()
-	done := a.awaiting[hashed(state)]
-	delete(a.awaiting, hashed(state))
-	a.mu.Unlock()
-	if done != nil {
-		done()
-	}
 }
 
 func (a *Authorizer) changed(who caller.ID) {

@@ -46,8 +46,11 @@ type Begun struct {
 	State string
 	// RedirectURI is where the browser comes back to.
 	RedirectURI string
-	// Done ends the wait at the loopback port, if there is one. It may be
-	// called more than once.
+	// Outcome gives one value when the wait is over: nil when the caller is
+	// logged in, else what Finish says, or why it was given up.
+	Outcome <-chan error
+	// Done gives the login up, and closes the loopback port if nothing else
+	// waits there. It may be called more than once, and after the outcome.
 	Done func()
 }
 
@@ -58,12 +61,9 @@ type Begun struct {
 // and the store.
 func (a *Authorizer) Begin(ctx context.Context, who caller.ID, browser string) (*Begun, error) {
 	redirectURI := a.RedirectURI()
-	done := func() {}
-	if a.usesLoopback(redirectURI) {
-		var err error
-		if done, err = a.loopback.open(portOf(redirectURI)); err != nil {
-			return nil, err
-		}
+	done, elsewhere, err := a.openPort(ctx, redirectURI)
+	if err != nil {
+		return nil, err
 	}
 	b, err := a.begin(ctx, who, redirectURI, browser)
 	if err != nil {
@@ -71,8 +71,13 @@ func (a *Authorizer) Begin(ctx context.Context, who caller.ID, browser string) (
 		a.forget()
 		return nil, err
 	}
-	b.Done = done
-	a.waits(b.State, done)
+	if elsewhere {
+		if err := a.handOver(ctx, who, b); err != nil {
+			return nil, err
+		}
+		return b, nil
+	}
+	a.waits(b, done)
 	return b, nil
 }
 
@@ -147,6 +152,12 @@ func (a *Authorizer) Finish(ctx context.Context, query url.Values, browser strin
 	if err != nil {
 		return caller.ID{}, err
 	}
+	who, err := a.finish(ctx, l, query, browser)
+	a.finished(query.Get("state"), err)
+	return who, err
+}
+
+func (a *Authorizer) finish(ctx context.Context, l *login, query url.Values, browser string) (caller.ID, error) {
 	who := caller.FromStore(l.Caller)
 	code, err := l.check(query, browser)
 	if err != nil {
@@ -184,7 +195,6 @@ func (a *Authorizer) takeLogin(ctx context.Context, query url.Values) (*login, e
 	if err != nil {
 		return nil, fmt.Errorf("reading the login: %w", err)
 	}
-	a.arrived(states[0])
 	l := &login{}
 	if err := json.Unmarshal(record.Value, l); err != nil || l.Server != a.name || l.Caller == "" {
 		return nil, ErrUnknownLogin
@@ -212,7 +222,11 @@ func (l *login) check(query url.Values, browser string) (code string, err error)
 
 // Knows reports whether a login with this state waits.
 func (a *Authorizer) Knows(ctx context.Context, state string) bool {
-	record, err := a.store.Get(ctx, loginKey(state))
+	return a.knows(ctx, loginKey(state))
+}
+
+func (a *Authorizer) knows(ctx context.Context, key store.Key) bool {
+	record, err := a.store.Get(ctx, key)
 	if err != nil {
 		return false
 	}

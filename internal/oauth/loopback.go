@@ -26,6 +26,7 @@ type Loopback struct {
 	closing sync.WaitGroup
 	mu      sync.Mutex
 	ports   map[int]*openPort
+	users   map[*Authorizer]bool
 }
 
 type openPort struct {
@@ -36,7 +37,7 @@ type openPort struct {
 
 // NewLoopback makes a Loopback whose callbacks handler answers.
 func NewLoopback(handler http.Handler, log *slog.Logger) *Loopback {
-	return &Loopback{handler: handler, log: log, ports: map[int]*openPort{}}
+	return &Loopback{handler: handler, log: log, ports: map[int]*openPort{}, users: map[*Authorizer]bool{}}
 }
 
 // PortInUseError says that another program has the callback port.
@@ -125,6 +126,7 @@ func (l *Loopback) listen(port int) (*openPort, error) {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET "+CallbackPath, l.handler)
+	mux.HandleFunc("GET "+elsewherePath+"{login}", l.serveWaiting)
 	p := &openPort{listeners: listeners, server: &http.Server{Handler: mux, ReadHeaderTimeout: requestTime, ReadTimeout: requestTime, WriteTimeout: time.Minute,
 		MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(l.log.Handler(), slog.LevelDebug)}}
 	p.server.SetKeepAlivesEnabled(false)
