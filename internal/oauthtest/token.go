@@ -137,7 +137,7 @@ func proves(challenge, verifier string) bool {
 	return len(verifier) >= 43 && len(verifier) <= 128 && base64.RawURLEncoding.EncodeToString(sum[:]) == challenge
 }
 
-// refresh takes a refresh token (RFC 6749 §6). The caller holds nothing.
+// refresh takes a refresh token (RFC 6749 §6).
 func (s *Server) refresh(o Options, c *client, form url.Values) (map[string]any, *refusal) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
