@@ -3,6 +3,7 @@ package oauth
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"unicode"
 )
@@ -96,8 +97,14 @@ func unknownRegistration(err error) bool {
 // request and will not have it. All else may pass.
 func refused(err error) bool {
 	var e *TokenError
-	return errors.As(err, &e) && e.Code != "" && e.Code != "server_error" && e.Code != "temporarily_unavailable" && e.Code != "slow_down" &&
-		e.Status < 500
+	if !errors.As(err, &e) {
+		return false
+	}
+	switch e.Code {
+	case "", "server_error", "temporarily_unavailable", "slow_down":
+		return false
+	}
+	return e.Status < 500 && e.Status != http.StatusTooManyRequests && e.Status != http.StatusRequestTimeout
 }
 
 // DiscoveryError says what of a server's metadata keeps mcpo from logging in,

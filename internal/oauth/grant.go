@@ -281,6 +281,9 @@ func (a *Authorizer) spend(ctx context.Context, who caller.ID, g *grant) (*grant
 	a.step("marked")
 	next, err := a.refresh(ctx, g)
 	a.step("answered")
+	// What came of it is kept, even if the time for the request is over.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), renewTime)
+	defer cancel()
 	switch {
 	case err == nil:
 		if err := a.write(ctx, who, next); err != nil {
@@ -298,7 +301,7 @@ func (a *Authorizer) spend(ctx context.Context, who caller.ID, g *grant) (*grant
 		return nil, a.loginRequired(who, true)
 	}
 	a.forget() // of the endpoints; they may have moved
-	if err := a.write(context.WithoutCancel(ctx), who, g); err != nil {
+	if err := a.write(ctx, who, g); err != nil {
 		return nil, err
 	}
 	return nil, &RenewError{err}

@@ -92,8 +92,8 @@ func readTokens(o object) (tokens, error) {
 	if kind := o.text("token_type"); kind != "" && !strings.EqualFold(kind, "Bearer") {
 		return tokens{}, fmt.Errorf("the authorization server gives tokens of type %q, which mcpo cannot use", clean(kind, 50))
 	}
-	if scope := o.text("scope"); o.has("scope") {
-		t.scopes = strings.Fields(scope)
+	if scopes := strings.Fields(o.text("scope")); len(scopes) > 0 {
+		t.scopes = scopes
 	}
 	t.life, _ = o.seconds("expires_in")
 	return t, nil

@@ -1,0 +1,415 @@
+package oauth
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"mcpo/internal/oauthtest"
+	"mcpo/internal/store"
+)
+
+// askAll sends n requests at once, shared among authorizers, and wants all of
+// them answered.
+func askAll(t testing.TB, n int, all ...*Authorizer) {
+	t.Helper()
+	var asking sync.WaitGroup
+	begin := make(chan struct{})
+	for i := range n {
+		asking.Go(func() {
+			<-begin
+			works(t, all[i%len(all)])
+		})
+	}
+	close(begin)
+	asking.Wait()
+}
+
+// TestOneRefresh: however many ask when the token runs out, one refresh is made
+// for all of them.
+func TestOneRefresh(t *testing.T) {
+	for name, end := range map[string]func(testing.TB, *oauthtest.Server, *Authorizer){
+		"almost over":  func(t testing.TB, _ *oauthtest.Server, a *Authorizer) { almostOver(t, a) },
+		"over":         over,
+		"refused only": func(_ testing.TB, s *oauthtest.Server, _ *Authorizer) { s.Expire() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, dir := oauthtest.Start(t, oauthtest.Options{AutoApprove: true}), t.TempDir()
+			files := func(o *Options) { o.Store = openFiles(t, dir) }
+			a, b := granted(t, s, files), authorizer(t, s.MCP, files)
+			works(t, b)
+			end(t, s, a)
+			b.forgetGrant(who)
+			askAll(t, 100, a, b)
+			if n := s.Requests("refresh"); n != 1 {
+				t.Errorf("%d refreshes", n)
+			}
+		})
+	}
+}
+
+// TestRefreshGoesOn: who leaves while a token is renewed does not end it, for
+// the refresh token is spent by then.
+func TestRefreshGoesOn(t *testing.T) {
+	s := oauthtest.Start(t, oauthtest.Options{AutoApprove: true})
+	a := granted(t, s, nil)
+	over(t, s, a)
+	release := s.Hold("refresh")
+	defer release()
+	ctx, leave := context.WithCancel(testContext(t))
+	left := make(chan error)
+	go func() {
+		_, err := a.token(ctx, who)
+		left <- err
+	}()
+	if err := s.Await(testContext(t), "refresh", 1); err != nil {
+		t.Fatal(err)
+	}
+	leave()
+	if err := <-left; !errors.Is(err, context.Canceled) {
+		t.Errorf("who left hears %v", err)
+	}
+	release()
+	works(t, a)
+	if n := s.Requests("refresh"); n != 1 {
+		t.Errorf("%d refreshes", n)
+	}
+}
+
+// TestRefreshThatFails keeps the grant: the next one may work.
+func TestRefreshThatFails(t *testing.T) {
+	for name, o := range map[string]oauthtest.Options{
+		"500":                     {Instead: instead(500, "")},
+		"503 with an error":       {Instead: instead(503, `{"error":"invalid_grant"}`)},
+		"429":                     {Instead: instead(429, `{"error":"rate_limited"}`)},
+		"408":                     {Instead: instead(408, `{"error":"timeout"}`)},
+		"temporarily_unavailable": {Instead: instead(400, `{"error":"temporarily_unavailable"}`)},
+		"server_error":            {Instead: instead(400, `{"error":"server_error"}`)},
+		"400 without an error":    {Instead: instead(400, "<html>")},
+		"403 of a firewall":       {Instead: instead(403, `{"message":"blocked"}`)},
+		"a page":                  {Instead: instead(200, "<html>")},
+		"nothing":                 {Instead: instead(200, "")},
+		"no access_token":         {Instead: instead(200, "{}")},
+		"odd access_token":        {Instead: instead(200, `{"access_token":"a\r\nb"}`)},
+		"long access_token":       {Instead: instead(200, `{"access_token":"`+strings.Repeat("a", 70<<10)+`"}`)},
+		"long refresh_token":      {Instead: instead(200, `{"access_token":"a","refresh_token":"`+strings.Repeat("a", 70<<10)+`"}`)},
+		"token_type mac":          {TokenType: "mac", Rotation: oauthtest.RotateKindly},
+		"moved":                   {Redirects: map[string]oauthtest.Redirect{"refresh": oauthtest.CrossOrigin}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := oauthtest.Start(t, oauthtest.Options{AutoApprove: true})
+			a := granted(t, s, nil)
+			token := storedGrant(t, a).RefreshToken
+			s.Set(func(now *oauthtest.Options) {
+				*now = o
+				now.AutoApprove = true
+			})
+			almostOver(t, a)
+			works(t, a) // with the old token, which lasts a little longer
+			over(t, s, a)
+			for range 2 {
+				_, err := ask(t, a)
+				var failed *RenewError
+				if !errors.As(err, &failed) {
+					t.Errorf("%v is not a RenewError", err)
+				}
+			}
+			if g := storedGrant(t, a); g.RefreshToken != token || !g.refreshable() {
+				t.Error("the grant was not kept as it is")
+			}
+			s.Set(func(o *oauthtest.Options) { *o = oauthtest.Options{AutoApprove: true} })
+			works(t, a)
+		})
+	}
+}
+
+func instead(status int, body string) map[string]oauthtest.Answer {
+	return map[string]oauthtest.Answer{"refresh": {Status: status, Body: body}}
+}
+
+// TestRefreshThatHangs is cut off, and keeps the grant.
+func TestRefreshThatHangs(t *testing.T) {
+	s := oauthtest.Start(t, oauthtest.Options{AutoApprove: true, Rotation: oauthtest.RotateKindly})
+	a := granted(t, s, nil)
+	over(t, s, a)
+	release := s.Hold("refresh")
+	defer release()
+	a.guard.post.Timeout = 50 * time.Millisecond
+	_, err := ask(t, a)
+	var failed *RenewError
+	if !errors.As(err, &failed) {
+		t.Errorf("%v is not a RenewError", err)
+	}
+	release()
+	a.guard.post.Timeout = requestTime
+	works(t, a)
+}
+
+// TestRefreshThatIsRefused removes the grant, once.
+func TestRefreshThatIsRefused(t *testing.T) {
+	for name, o := range map[string]oauthtest.Options{
+		"invalid_grant":           {},
+		"invalid_grant with 401":  {GrantErrorStatus: http.StatusUnauthorized},
+		"invalid_grant with 200":  {ErrorsAreOK: true},
+		"invalid_client":          {InvalidClient: true},
+		"unauthorized_client":     {Instead: instead(400, `{"error":"unauthorized_client"}`)},
+		"an error of its own":     {Instead: instead(200, `{"error":"bad_refresh_token","error_description":"expired"}`)},
+		"an error written a form": {Instead: map[string]oauthtest.Answer{"refresh": {Header: formHeader(), Body: "error=bad_refresh_token"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := oauthtest.Start(t, oauthtest.Options{AutoApprove: true})
+			a := granted(t, s, nil)
+			s.RevokeAll()
+			s.Set(func(now *oauthtest.Options) { *now = o; now.AutoApprove = true })
+			over(t, s, a)
+			for range 3 {
+				_, err := ask(t, a)
+				needsLogin(t, err, true)
+			}
+			if n := s.Requests("refresh"); n != 1 || kept(t, a, store.Grants) != 0 {
+				t.Errorf("%d refreshes, %d grants", n, kept(t, a, store.Grants))
+			}
+			s.Set(func(o *oauthtest.Options) { *o = oauthtest.Options{AutoApprove: true} })
+			if err := login1(t, a); err != nil {
+				t.Fatal(err)
+			}
+			works(t, a)
+		})
+	}
+}
+
+func formHeader() http.Header {
+	return http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}
+}
+
+// TestAllHearOfTheRefusal: of many that wait for the refresh.
+func TestAllHearOfTheRefusal(t *testing.T) {
+	s := oauthtest.Start(t, oauthtest.Options{AutoApprove: true})
+	a := granted(t, s, nil)
+	s.RevokeAll()
+	over(t, s, a)
+	var all sync.WaitGroup
+	for range 50 {
+		all.Go(func() {
+			_, err := ask(t, a)
+			needsLogin(t, err, true)
+		})
+	}
+	all.Wait()
+	if n := s.Requests("refresh"); n != 1 {
+		t.Errorf("%d refreshes", n)
+	}
+}
+
+// TestRotation: each kind of server is understood, refresh after refresh.
+func TestRotation(t *testing.T) {
+	for name, rotation := range map[string]oauthtest.Rotation{"strict": oauthtest.RotateStrictly, "kind": oauthtest.RotateKindly,
+		"same token": oauthtest.RepeatToken, "none in the answer": oauthtest.OmitToken} {
+		t.Run(name, func(t *testing.T) {
+			s := oauthtest.Start(t, oauthtest.Options{AutoApprove: true, Rotation: rotation})
+			a := granted(t, s, nil)
+			first := storedGrant(t, a).RefreshToken
+			for range 3 {
+				s.Expire()
+				works(t, a)
+			}
+			g := storedGrant(t, a)
+			stays := rotation == oauthtest.RepeatToken || rotation == oauthtest.OmitToken
+			if g.RefreshToken == "" || (g.RefreshToken == first) != stays || !g.refreshable() || s.Requests("refresh") != 3 {
+				t.Errorf("the refresh token stays: %v; %d refreshes", g.RefreshToken == first, s.Requests("refresh"))
+			}
+		})
+	}
+}
+
+// TestExpiresIn, in all shapes. A token of unknown life is used until it is
+// refused.
+func TestExpiresIn(t *testing.T) {
+	for name, test := range map[string]struct {
+		o    oauthtest.Options
+		life time.Duration
+	}{
+		"number":        {oauthtest.Options{}, time.Hour},
+		"text":          {oauthtest.Options{ExpiresIn: oauthtest.AsString}, time.Hour},
+		"fraction":      {oauthtest.Options{Token: map[string]any{"expires_in": 3600.0}}, time.Hour},
+		"missing":       {oauthtest.Options{ExpiresIn: oauthtest.Missing}, 0},
+		"zero":          {oauthtest.Options{Token: map[string]any{"expires_in": 0}}, 0},
+		"negative":      {oauthtest.Options{Token: map[string]any{"expires_in": -1}}, 0},
+		"no number":     {oauthtest.Options{Token: map[string]any{"expires_in": "soon"}}, 0},
+		"not a number":  {oauthtest.Options{Token: map[string]any{"expires_in": "NaN"}}, 0},
+		"true":          {oauthtest.Options{Token: map[string]any{"expires_in": true}}, 0},
+		"for ever":      {oauthtest.Options{Token: map[string]any{"expires_in": 1e300}}, 100 * 365 * 24 * time.Hour},
+		"form":          {oauthtest.Options{FormEncoded: true}, time.Hour},
+		"form, missing": {oauthtest.Options{FormEncoded: true, ExpiresIn: oauthtest.Missing}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			test.o.AutoApprove = true
+			s := oauthtest.Start(t, test.o)
+			a := granted(t, s, nil)
+			g := storedGrant(t, a)
+			life := time.Duration(0)
+			if !g.Expiry.IsZero() {
+				life = g.Expiry.Sub(g.Obtained)
+			}
+			if life != test.life {
+				t.Errorf("it lives %v", life)
+			}
+			works(t, a)
+			if n := s.Requests("refresh"); n != 0 {
+				t.Errorf("%d refreshes", n)
+			}
+			s.Expire()
+			works(t, a)
+		})
+	}
+}
+
+// TestDue: a minute before the end, or a tenth of a shorter life.
+func TestDue(t *testing.T) {
+	now := time.Now()
+	for _, test := range []struct {
+		life, left time.Duration
+		due        bool
+	}{
+		{time.Hour, 61 * time.Second, false}, {time.Hour, 59 * time.Second, true}, {time.Hour, -time.Second, true},
+		{30 * time.Second, 4 * time.Second, false}, {30 * time.Second, 2 * time.Second, true},
+		{5 * time.Second, time.Second, false},
+	} {
+		g := &grant{Obtained: now.Add(test.left - test.life), Expiry: now.Add(test.left)}
+		if got := g.due(now); got != test.due {
+			t.Errorf("%v left of %v: %v", test.left, test.life, got)
+		}
+	}
+	if (&grant{Obtained: now}).due(now.Add(1000 * time.Hour)) {
+		t.Error("a token of unknown life is due")
+	}
+}
+
+// TestTokenType: any spelling of Bearer, or none, and nothing else.
+func TestTokenType(t *testing.T) {
+	for kind, good := range map[any]bool{"Bearer": true, "bearer": true, "BEARER": true, nil: true, "mac": false, "DPoP": false} {
+		s := oauthtest.Start(t, oauthtest.Options{AutoApprove: true, Token: map[string]any{"token_type": kind}})
+		err := login1(t, authorizer(t, s.MCP, nil))
+		if (err == nil) != good || err != nil && !strings.Contains(err.Error(), kind.(string)) {
+			t.Errorf("%v: %v", kind, err)
+		}
+	}
+}
+
+// TestGrantedScopes: what the answer says counts, and else what was asked for.
+func TestGrantedScopes(t *testing.T) {
+	for name, test := range map[string]struct {
+		o    oauthtest.Options
+		want []string
+	}{
+		"as asked":     {oauthtest.Options{}, []string{"mcp"}},
+		"not told":     {oauthtest.Options{Token: map[string]any{"scope": nil}}, []string{"mcp"}},
+		"empty":        {oauthtest.Options{Token: map[string]any{"scope": ""}}, []string{"mcp"}},
+		"others":       {oauthtest.Options{GrantedScope: "admin"}, []string{"admin"}},
+		"no text":      {oauthtest.Options{Token: map[string]any{"scope": []string{"a"}}}, []string{"mcp"}},
+		"form encoded": {oauthtest.Options{FormEncoded: true, GrantedScope: "mcp admin"}, []string{"mcp", "admin"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			test.o.AutoApprove = true
+			s := oauthtest.Start(t, test.o)
+			a := granted(t, s, nil)
+			if got, err := a.Status(testContext(t), who); err != nil || !slices.Equal(got.Scopes, test.want) {
+				t.Errorf("Status = %+v, %v", got, err)
+			}
+			s.Set(func(o *oauthtest.Options) { *o = oauthtest.Options{AutoApprove: true, RefreshedScope: "mcp"} })
+			s.Expire()
+			works(t, a)
+			if got, err := a.Status(testContext(t), who); err != nil || !slices.Equal(got.Scopes, []string{"mcp"}) {
+				t.Errorf("narrowed, Status = %+v, %v", got, err)
+			}
+		})
+	}
+}
+
+// TestWithoutRefreshToken: the grant is used to its end, and not kept longer.
+func TestWithoutRefreshToken(t *testing.T) {
+	s := oauthtest.Start(t, oauthtest.Options{AutoApprove: true, NoRefreshTokens: true})
+	a := granted(t, s, nil)
+	record, err := a.store.Get(testContext(t), a.grantKey(who))
+	if err != nil || !record.Expires.Equal(storedGrant(t, a).Expiry) {
+		t.Errorf("the record expires at %v, %v", record.Expires, err)
+	}
+	almostOver(t, a)
+	works(t, a)
+	if status, err := a.Status(testContext(t), who); err != nil || !status.Authenticated || status.Renewable {
+		t.Errorf("Status = %+v, %v", status, err)
+	}
+	over(t, s, a)
+	_, err = ask(t, a)
+	var required *LoginRequiredError
+	if !errors.As(err, &required) {
+		t.Errorf("after its end: %v", err)
+	}
+	if status, err := a.Status(testContext(t), who); err != nil || status.Authenticated {
+		t.Errorf("Status = %+v, %v", status, err)
+	}
+}
+
+// TestStoreFails: what cannot be kept is not used, and nothing is spent that
+// was not marked before.
+func TestStoreFails(t *testing.T) {
+	s := oauthtest.Start(t, oauthtest.Options{AutoApprove: true})
+	broken := &failing{Store: store.NewMemory()}
+	a := granted(t, s, func(o *Options) { o.Store = broken })
+	over(t, s, a)
+	broken.fail = errors.New("the disk is full")
+	if _, err := ask(t, a); !errors.Is(err, broken.fail) {
+		t.Errorf("a request: %v", err)
+	}
+	if n := s.Requests("refresh"); n != 0 {
+		t.Errorf("%d refreshes", n)
+	}
+	if _, err := a.Begin(testContext(t), who, ""); !errors.Is(err, broken.fail) {
+		t.Errorf("Begin: %v", err)
+	}
+	broken.fail = nil
+	works(t, a)
+}
+
+// failing is a store that cannot write when fail is set.
+type failing struct {
+	Store
+	fail error
+}
+
+func (f *failing) Put(ctx context.Context, r store.Record) error {
+	if f.fail != nil {
+		return f.fail
+	}
+	return f.Store.Put(ctx, r)
+}
+
+// TestLateAnswerIsKept: an answer that came just before the time is over is
+// saved all the same.
+func TestLateAnswerIsKept(t *testing.T) {
+	s := oauthtest.Start(t, oauthtest.Options{AutoApprove: true})
+	ctx, end := context.WithCancel(testContext(t))
+	defer end()
+	files := openFiles(t, t.TempDir())
+	a := granted(t, s, func(o *Options) {
+		o.Store = files
+		o.Step = func(step string) {
+			if step == "answered" {
+				end()
+			}
+		}
+	})
+	over(t, s, a)
+	g := storedGrant(t, a)
+	if _, err := a.spend(ctx, who, g); err != nil {
+		t.Errorf("spend: %v", err)
+	}
+	if got := storedGrant(t, a); got.RefreshToken == g.RefreshToken || !got.refreshable() {
+		t.Error("the new refresh token was lost")
+	}
+}
