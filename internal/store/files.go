@@ -50,6 +50,9 @@ func Open(o Options) (*Files, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), openPatience)
 	defer cancel()
 	unlock, err := f.locks.lock(ctx, keyFile)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return nil, fmt.Errorf("another process has kept the storage folder %s locked for %v; end it, or choose another folder", o.Dir, openPatience)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("the storage folder cannot be locked: %w; choose one on a file system that has locks", err)
 	}

@@ -4,6 +4,7 @@ package store_test
 
 import (
 	"bytes"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -84,6 +85,25 @@ func TestFolderOfOthers(t *testing.T) {
 		if got := strings.Count(lines.String(), "level=WARN"); got != warnings {
 			t.Errorf("with the mode %v there are %d warnings, want %d:\n%s", mode, got, warnings, &lines)
 		}
+	}
+}
+
+// TestFilesAreReplaced holds that no file of a record is written in its place:
+// who has the old one open reads it to its end, and so does who comes after a
+// write that was cut off.
+func TestFilesAreReplaced(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	path := fileOf(t, s, dir, grant("notes", "ada"), "one")
+	want := readFile(t, path)
+	old, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer old.Close()
+	put(t, s, grant("notes", "ada"), "two")
+	if got, err := io.ReadAll(old); err != nil || string(got) != want {
+		t.Errorf("the old file holds %q, %v; want %q", got, err, want)
 	}
 }
 

@@ -44,6 +44,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"a list has all records of its kind", lists},
 		{"what expired is not found, and swept", expires},
 		{"what is taken is gone", takes},
+		{"a record is replaced as a whole", replacesWhole},
 		{"one of many takes a record", oneTakes},
 		{"a record that is put again is taken again", takesEachOnce},
 		{"a sweep leaves alone what was put anew", sweepSparesTheNew},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -21,6 +22,29 @@ func together(n int, do func(i int)) {
 	}
 	close(start)
 	all.Wait()
+}
+
+// replacesWhole reads a record while others replace it, by longer and shorter
+// ones: it is always one of them.
+func replacesWhole(t *testing.T, s Store) {
+	const writers, readers, rounds = 2, 4, 50
+	key := grant("notes", "ada")
+	put(t, s, key, "x", time.Time{})
+	together(writers+readers, func(i int) {
+		for round := range rounds {
+			if i >= writers {
+				r, err := s.Get(t.Context(), key)
+				if err != nil || strings.Trim(string(r.Value), "x") != "" || len(r.Value)%1000 != 1 {
+					t.Errorf("Get = %d bytes, %v", len(r.Value), err)
+				}
+				continue
+			}
+			value := strings.Repeat("x", 1+1000*(round%10))
+			if err := s.Put(t.Context(), store.Record{Key: key, Value: []byte(value)}); err != nil {
+				t.Error(err)
+			}
+		}
+	})
 }
 
 func oneTakes(t *testing.T, s Store) {
