@@ -112,13 +112,14 @@ func (a *Authorizer) Close() {
 // Config is the server's oauth block.
 func (a *Authorizer) Config() *config.OAuth { return a.cfg }
 
-// RedirectURI is where browsers come back to: the configuration's if it has
-// one, else mcpo's own pages, or the loopback port.
-func (a *Authorizer) RedirectURI() string {
+// RedirectURI is where the caller's browser comes back to: the configuration's
+// if it has one, else the loopback port for who is at this machine, and mcpo's
+// own pages for everybody else.
+func (a *Authorizer) RedirectURI(who caller.ID) string {
 	if c := a.cfg.ClientMetadata; c != nil && len(c.RedirectURIs) > 0 {
 		return c.RedirectURIs[0]
 	}
-	if a.web {
+	if a.web || who.IsOne() {
 		return a.publicURL + "/oauth/" + url.PathEscape(a.name) + "/callback"
 	}
 	return fmt.Sprintf("http://localhost:%d%s", a.cfg.CallbackPort, CallbackPath)
@@ -134,10 +135,10 @@ func (a *Authorizer) usesLoopback(redirectURI string) bool {
 	return err == nil && u.Scheme == "http" && isLoopbackName(u.Hostname()) && u.Path == CallbackPath
 }
 
-// Pasted reports whether a person has to copy the address that the browser ends
-// at: nobody answers there.
-func (a *Authorizer) Pasted() bool {
-	redirectURI := a.RedirectURI()
+// Pasted reports whether the caller has to copy the address that the browser
+// ends at: nobody answers there.
+func (a *Authorizer) Pasted(who caller.ID) bool {
+	redirectURI := a.RedirectURI(who)
 	return !a.usesLoopback(redirectURI) && !strings.HasPrefix(redirectURI, a.publicURL+"/")
 }
 

@@ -60,7 +60,7 @@ type Begun struct {
 // *[PortInUseError], *[DiscoveryError], *[TokenError], or those of the network
 // and the store.
 func (a *Authorizer) Begin(ctx context.Context, who caller.ID, browser string) (*Begun, error) {
-	redirectURI := a.RedirectURI()
+	redirectURI := a.RedirectURI(who)
 	done, elsewhere, err := a.openPort(ctx, redirectURI)
 	if err != nil {
 		return nil, err

@@ -308,8 +308,7 @@ func TestSecretIsChanged(t *testing.T) {
 // its client id.
 func TestDocument(t *testing.T) {
 	var document []byte
-	var served *httptest.Server
-	served = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	served := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == DocumentPath {
 			_, _ = w.Write(document)
 		}

@@ -33,6 +33,9 @@ func (a *Authorizer) Logout(ctx context.Context, who caller.ID) (had bool, err e
 	if err := a.drop(ctx, who); err != nil {
 		return true, err
 	}
+	a.mu.Lock()
+	delete(a.wants, who)
+	a.mu.Unlock()
 	a.changed(who)
 	a.log.Info("logged out", "caller", who.String())
 	return true, a.revoke(ctx, g)
@@ -83,7 +86,7 @@ func (a *Authorizer) revoke(ctx context.Context, g *grant) error {
 		got, err := a.guard.postForm(ctx, u, form, r.authenticate(form))
 		if err == nil && got.status/100 != 2 {
 			o, _ := got.object()
-			err = tokenError(got, o)
+			err = tokenError(got, o, r.Secret, g.RefreshToken, g.AccessToken)
 		}
 		failed = errors.Join(failed, err)
 	}

@@ -20,6 +20,7 @@ const (
 type ticket struct {
 	Server string `json:"server"`
 	Caller string `json:"caller"`
+	Label  string `json:"label,omitempty"` // what people call the caller
 }
 
 // told is a ticket that is in a link somewhere.
@@ -30,9 +31,10 @@ type told struct {
 
 func ticketKey(text string) store.Key { return store.Key{Kind: store.Tickets, Name: hashed(text)} }
 
-// Ticket makes the secret of a link with which the caller can begin a login,
+// Ticket makes the secret of a link with which the person can begin a login,
 // once, within ten minutes.
-func (a *Authorizer) Ticket(ctx context.Context, who caller.ID) (string, error) {
+func (a *Authorizer) Ticket(ctx context.Context, p caller.Person) (string, error) {
+	who := p.ID
 	a.mu.Lock()
 	last := a.tickets[who]
 	a.mu.Unlock()
@@ -41,7 +43,7 @@ func (a *Authorizer) Ticket(ctx context.Context, who caller.ID) (string, error) 
 			return last.text, nil
 		}
 	}
-	value, err := json.Marshal(ticket{Server: a.name, Caller: who.String()})
+	value, err := json.Marshal(ticket{Server: a.name, Caller: who.String(), Label: clean(p.Label, 100)})
 	if err != nil {
 		return "", err
 	}
@@ -58,27 +60,27 @@ func (a *Authorizer) Ticket(ctx context.Context, who caller.ID) (string, error) 
 // TicketOf tells whose ticket it is, and leaves it as it is. The error is
 // [ErrUnknownLogin] for one that was used, has run out, or belongs to another
 // server.
-func (a *Authorizer) TicketOf(ctx context.Context, text string) (caller.ID, error) {
+func (a *Authorizer) TicketOf(ctx context.Context, text string) (caller.Person, error) {
 	record, err := a.store.Get(ctx, ticketKey(text))
 	return a.readTicket(record, err)
 }
 
 // UseTicket is TicketOf for the last time.
-func (a *Authorizer) UseTicket(ctx context.Context, text string) (caller.ID, error) {
+func (a *Authorizer) UseTicket(ctx context.Context, text string) (caller.Person, error) {
 	record, err := a.store.Take(ctx, ticketKey(text))
 	return a.readTicket(record, err)
 }
 
-func (a *Authorizer) readTicket(record store.Record, err error) (caller.ID, error) {
+func (a *Authorizer) readTicket(record store.Record, err error) (caller.Person, error) {
 	if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrCorrupt) {
-		return caller.ID{}, ErrUnknownLogin
+		return caller.Person{}, ErrUnknownLogin
 	}
 	if err != nil {
-		return caller.ID{}, fmt.Errorf("reading the ticket: %w", err)
+		return caller.Person{}, fmt.Errorf("reading the ticket: %w", err)
 	}
 	var t ticket
 	if err := json.Unmarshal(record.Value, &t); err != nil || t.Server != a.name || t.Caller == "" {
-		return caller.ID{}, ErrUnknownLogin
+		return caller.Person{}, ErrUnknownLogin
 	}
-	return caller.FromStore(t.Caller), nil
+	return caller.Person{ID: caller.FromStore(t.Caller), Label: t.Label}, nil
 }

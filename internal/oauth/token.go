@@ -35,7 +35,7 @@ func (a *Authorizer) tokenRequest(ctx context.Context, m *Metadata, r *registrat
 		o, err = formObject(got.body)
 	}
 	if got.status/100 != 2 || o.has("error") {
-		return tokens{}, tokenError(got, o)
+		return tokens{}, tokenError(got, o, r.Secret, form.Get("code"), form.Get("code_verifier"), form.Get("refresh_token"))
 	}
 	if err != nil {
 		return tokens{}, err
@@ -59,9 +59,17 @@ func (r *registration) authenticate(form url.Values) func(http.Header) {
 	return nil
 }
 
-// tokenError reads an error answer, whose body may be anything.
-func tokenError(got answer, o object) *TokenError {
-	e := &TokenError{Status: got.status, Code: clean(o.text("error"), 64), Description: clean(o.text("error_description"), 200)}
+// tokenError reads an error answer, whose body may be anything: some servers
+// repeat in it what they were sent, which is taken out.
+func tokenError(got answer, o object, sent ...string) *TokenError {
+	var pairs []string
+	for _, secret := range sent {
+		if secret != "" {
+			pairs = append(pairs, secret, "[redacted]")
+		}
+	}
+	redact := strings.NewReplacer(pairs...).Replace
+	e := &TokenError{Status: got.status, Code: clean(redact(o.text("error")), 64), Description: clean(redact(o.text("error_description")), 200)}
 	if strings.ContainsFunc(e.Code, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		e.Code = ""
 	}
