@@ -1,7 +1,6 @@
 package config
 
 import (
-	"encoding/json"
 	"maps"
 	"reflect"
 	"slices"
@@ -15,9 +14,8 @@ type Config struct {
 	Servers []Server
 	// PublicURL is where people reach mcpo; "" when not told.
 	PublicURL string
-	// Identity is the block of that name, as JSON with its references expanded.
-	Identity json.RawMessage
-	Storage  Storage
+	Identity  Identity
+	Storage   Storage
 	// Warnings are oddities that do not keep mcpo from starting.
 	Warnings []Problem
 }

@@ -149,6 +149,8 @@ func FuzzLoad(f *testing.F) {
 		`{"mcpServers":{"a":{"url":"http://h/","oauth":{"server_url":"https://h","callback_port":"${PORT}","session_timeout_minutes":1e300,
 			"scopes":"a b","allow_hosts":["10.1.2.3/8"],"client_metadata":{"client_id":"x","client_uri":"https://h","redirect_uris":["http://h/"]}}}},
 			"storage":{"path":"~/x","encryption_key":["${KEY}"]}}`,
+		`{"mcpServers":{"a":{"command":"x"}},"identity":{"webui_secret_key":"${KEY}","forward_jwt_secret":["a","${EMPTY}"],"trust_user_headers":true,
+			"oidc":{"issuer":"http://[::1]:1/x","audience":"y"},"webui_url":"http://h//"}}`,
 	} {
 		f.Add([]byte(seed))
 	}
@@ -162,6 +164,7 @@ func FuzzLoad(f *testing.F) {
 			}
 			return
 		}
+		checkIdentity(t, cfg.Identity)
 		for _, s := range cfg.Servers {
 			if s.Name == "" || s.Timeout < 0 || (s.Transport == Stdio) == (s.Command == "") || (s.Transport == Stdio) != (s.URL == "") {
 				t.Errorf("a server that cannot be: %+v", s)

@@ -42,7 +42,7 @@ func (r *reader) root(v hujson.Value, cfg *Config) {
 				r.checkURL(m.Value, name, cfg.PublicURL)
 			}
 		case "identity":
-			cfg.Identity = r.block(m.Value, name)
+			cfg.Identity = r.identity(m.Value, name)
 		case "storage": // read below, for its defaults depend on the servers
 		default:
 			r.unknown(m, "", rootKeys[:])
