@@ -15,15 +15,15 @@ func TestQueueForgets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var waiting sync.WaitGroup
+	var patient, impatient sync.WaitGroup
 	ctx, giveUp := context.WithCancel(t.Context())
 	for range 4 {
-		waiting.Go(func() {
+		impatient.Go(func() {
 			if _, err := q.enter(ctx, "door"); !errors.Is(err, context.Canceled) {
 				t.Errorf("enter: %v, want Canceled", err)
 			}
 		})
-		waiting.Go(func() {
+		patient.Go(func() {
 			leave, err := q.enter(t.Context(), "door")
 			if err != nil {
 				t.Error(err)
@@ -33,8 +33,9 @@ func TestQueueForgets(t *testing.T) {
 		})
 	}
 	giveUp()
+	impatient.Wait()
 	leave()
-	waiting.Wait()
+	patient.Wait()
 	if len(q.doors) != 0 {
 		t.Errorf("%d doors are left", len(q.doors))
 	}
