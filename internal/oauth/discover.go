@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -70,8 +69,7 @@ func (a *Authorizer) probe(ctx context.Context) (int, Challenge, error) {
 		if err != nil {
 			return 0, Challenge{}, fmt.Errorf("asking the server: %w", err)
 		}
-		_, _ = io.CopyN(io.Discard, resp.Body, 4<<10)
-		resp.Body.Close()
+		resp.Body.Close() // unread: where no token is wanted, it may be a stream
 		if next, err := to.Parse(resp.Header.Get("Location")); err == nil && resp.StatusCode/100 == 3 && originOf(next) == originOf(to) && next.User == nil {
 			to = next
 			continue

@@ -219,3 +219,10 @@ func openFiles(t testing.TB, dir string) *store.Files {
 	}
 	return files
 }
+
+// testShort ends well before what is bounded by requestTime does.
+func testShort(t testing.TB) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), requestTime/2)
+	t.Cleanup(cancel)
+	return ctx
+}
