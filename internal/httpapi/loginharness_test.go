@@ -29,6 +29,7 @@ type doorSetup struct {
 	outside oauthtest.Options
 	oauth   func(*config.OAuth)
 	web     bool // browsers come back to the public URL, not to the loopback port
+	beyond  bool // listens beyond loopback, as far as the handler knows
 	second  bool // a second server, "other", at the same authorization server
 	store   oauth.Store
 	watch   func(http.Handler) http.Handler // sees what the handlers answer
@@ -63,7 +64,7 @@ func openDoor(t *testing.T, s doorSetup) *door {
 	if s.CORSOrigins == nil {
 		s.CORSOrigins = []string{"*"}
 	}
-	s.MaxBody, s.Loopback = 4<<20, true
+	s.MaxBody, s.Loopback = 4<<20, !s.beyond
 	s.Log = slog.New(slog.NewTextHandler(d.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	h, wrapped := New(s.Options)
 	loopback := oauth.NewLoopback(s.watch(http.HandlerFunc(h.ServeCallback)), s.Log)
