@@ -57,8 +57,10 @@ func Open(o Options) (*Files, error) {
 		return nil, fmt.Errorf("the storage folder cannot be locked: %w; choose one on a file system that has locks", err)
 	}
 	defer unlock()
-	f.ring, err = loadKeys(o)
-	return f, err
+	if f.ring, err = loadKeys(o); err != nil {
+		return nil, err
+	}
+	return f, nil
 }
 
 // warnOfOthers says that others may change what is in the folder of the store.
@@ -191,7 +193,7 @@ func (f *Files) Take(ctx context.Context, key Key) (Record, error) {
 }
 
 // List returns all records of a kind, in no order. Damaged ones are set aside
-// and left out.
+// and left out. A record that no key opens is an error.
 func (f *Files) List(ctx context.Context, kind Kind) ([]Record, error) {
 	files, _, err := paths(f.dir, kind)
 	if err != nil {

@@ -92,9 +92,14 @@ func writeFile(t *testing.T, path, content string) {
 }
 
 func TestRecordsOutliveTheStore(t *testing.T) {
-	dir := t.TempDir()
+	dir := filepath.Join(t.TempDir(), "a folder [with *odd*? marks]")
 	put(t, open(t, dir), grant("notes", "ada"), "token")
-	wantValue(t, open(t, dir), grant("notes", "ada"), "token")
+	s := open(t, dir+"/.")
+	wantValue(t, s, grant("notes", "ada"), "token")
+	if n, err := s.Sweep(t.Context()); err != nil || n != 0 {
+		t.Errorf("Sweep = %d, %v", n, err)
+	}
+	wantValue(t, s, grant("notes", "ada"), "token")
 }
 
 func TestNothingSecretIsInTheFolder(t *testing.T) {

@@ -17,7 +17,7 @@ import (
 //
 //	key                                      the key, unless one was given
 //	tokens/<server>/<caller and name>.json   grants
-//	registrations/<key>.json                 and logins, tickets
+//	registrations/<key>.json                 and logins, tickets, catalogues
 //	locks/                                   what lock.go locks
 //
 // What stands in angle brackets is hashed. Beside a record may lie a temporary

@@ -67,20 +67,22 @@ func lockFile(ctx context.Context, path string) (*flock.Flock, error) {
 	}
 }
 
-// sweep deletes the files of locks that nobody has.
+// sweep deletes the files of locks that nobody has. It leaves those that the
+// system does not let it delete, which costs no more than their names.
 func (l locker) sweep() error {
-	paths, err := filepath.Glob(filepath.Join(l.dir, "*.lock"))
+	entries, err := os.ReadDir(l.dir)
 	if err != nil {
-		return err
+		return fmt.Errorf("listing the locks: %w", err)
 	}
-	for _, path := range paths {
+	for _, entry := range entries {
+		path := filepath.Join(l.dir, entry.Name())
 		file := flock.New(path)
-		if free, err := file.TryLock(); err != nil {
-			return fmt.Errorf("trying a lock: %w", err)
-		} else if !free {
-			continue
+		free, err := file.TryLock()
+		if free {
+			_ = os.Remove(path)
+			err = file.Unlock()
 		}
-		if err := errors.Join(os.Remove(path), file.Unlock()); err != nil {
+		if err != nil {
 			return fmt.Errorf("deleting an unused lock: %w", err)
 		}
 	}

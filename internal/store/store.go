@@ -34,10 +34,11 @@ const (
 	Registrations Kind = "registration" // our client id at an authorization server
 	Logins        Kind = "login"        // an authorization in progress
 	Tickets       Kind = "ticket"       // a link that begins one
+	Catalogues    Kind = "catalogue"    // the tools of a server, as they were last seen
 )
 
 // kinds are all kinds.
-func kinds() []Kind { return []Kind{Grants, Registrations, Logins, Tickets} }
+func kinds() []Kind { return []Kind{Grants, Registrations, Logins, Tickets, Catalogues} }
 
 // Key names a record. Parts that a kind has no use for stay empty. Keys that
 // differ in any part, if only in case, name different records.

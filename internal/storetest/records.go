@@ -78,7 +78,7 @@ func lookAlikes(t *testing.T, s Store) {
 		grant("notes", ""), grant("", "notes"), grant("", ""),
 		{Kind: store.Grants, Server: "notes", Name: "ada"}, {Kind: store.Registrations, Server: "notes", Caller: caller.FromStore("ada")},
 		{Kind: store.Registrations, Server: "notes", Name: "ada"}, {Kind: store.Registrations, Name: "notes"}, {Kind: store.Registrations, Server: "notes"},
-		{Kind: store.Logins, Name: "notes"}, {Kind: store.Tickets, Name: "notes"}, {Kind: store.Tickets, Name: "NOTES"}, {Kind: store.Tickets, Caller: caller.FromStore("notes")},
+		{Kind: store.Logins, Name: "notes"}, {Kind: store.Tickets, Name: "notes"}, {Kind: store.Catalogues, Server: "notes"}, {Kind: store.Catalogues, Name: "notes"}, {Kind: store.Tickets, Name: "NOTES"}, {Kind: store.Tickets, Caller: caller.FromStore("notes")},
 	}
 	for _, key := range keys {
 		put(t, s, key, describe(key), time.Time{})
