@@ -136,6 +136,7 @@ func (l *lab) run(t *testing.T) {
 	cmd := l.command(t)
 	cmd.Env = append(os.Environ(), l.env...)
 	l.proxy = run(t, cmd, func(string) {})
+	t.Cleanup(l.proxy.kill)
 	for _, url := range []string{l.mcp, l.issuer} {
 		l.eventually(t, func() error {
 			resp, err := http.Get(url)
@@ -150,8 +151,14 @@ func (l *lab) run(t *testing.T) {
 // restart has the lab forget everybody: it keeps all in memory.
 func (l *lab) restart(t *testing.T) {
 	t.Helper()
-	l.stop()
+	l.kill()
 	l.run(t)
+}
+
+// kill ends the process at once: politely, some wait for mcpo to hang up.
+func (p *proxy) kill() {
+	_ = p.cmd.Process.Kill()
+	<-p.done
 }
 
 // What a lab counts.
