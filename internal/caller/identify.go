@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -81,6 +82,33 @@ func (i *Identifier) Identify(r *http.Request, keyed, local bool) (p Person, fou
 	return i.byUserHeader(r.Header, keyed)
 }
 
+// ByToken finds out who asks by the token in Authorization alone, as one that
+// may stand in the place of mcpo's key. found is false without a token that
+// could be one.
+func (i *Identifier) ByToken(r *http.Request) (p Person, found bool, err error) {
+	token, err := bearer(r.Header)
+	if err != nil || !i.Verifies() || strings.Count(token, ".") != 2 && !strings.HasPrefix(token, "sk-") {
+		return Person{}, false, err
+	}
+	p, err = i.byToken(r, token)
+	return p, err == nil, err
+}
+
+// BySession finds out whose session JWT of Open WebUI this is, as its cookie
+// holds one.
+func (i *Identifier) BySession(token string) (Person, error) {
+	if i.o.SessionKey == "" {
+		return Person{}, refusef("There is no key to verify the user's token with.")
+	}
+	return verifySession(token, i.o.SessionKey)
+}
+
+// Configured reports whether any proof of identity is taken but what a token
+// claims unverified.
+func (i *Identifier) Configured() bool {
+	return i.Verifies() || len(i.o.UserKeys) > 0 || i.o.TrustUserHeaders
+}
+
 // byUserJWT takes the JWT that Open WebUI made for this call. Where it is
 // configured the plain headers, to which Open WebUI falls back when it fails to
 // make one, are refused.
@@ -106,8 +134,7 @@ func (i *Identifier) byUserJWT(h http.Header) (Person, bool, error) {
 // byToken verifies the token in Authorization.
 func (i *Identifier) byToken(r *http.Request, token string) (Person, error) {
 	if strings.HasPrefix(token, "sk-") {
-		return Person{}, refusef("The request carries an API key of Open WebUI (sk-…) in place of the user's token: Open WebUI passes on whatever the chat " +
-			"came with. Use the chat in a browser, or set the connection's authentication to Session there; for calls by API key, set forward_jwt_secret here.")
+		return Person{}, refuseKey()
 	}
 	if i.o.Issuer != nil && (i.o.SessionKey == "" || algorithmOf(token) != "HS256") {
 		return i.o.Issuer.verify(r.Context(), token)
@@ -115,11 +142,20 @@ func (i *Identifier) byToken(r *http.Request, token string) (Person, error) {
 	return verifySession(token, i.o.SessionKey)
 }
 
+// refuseKey explains what an API key of Open WebUI does here.
+func refuseKey() error {
+	return refusef("The request carries an API key of Open WebUI (sk-…) in place of the user's token: Open WebUI passes on whatever the chat " +
+		"came with. Use the chat in a browser, or set the connection's authentication to Session there; for calls by API key, set forward_jwt_secret here.")
+}
+
 // unverified believes what a token claims, for want of a key.
 func (i *Identifier) unverified(token string, local bool) (Person, error) {
 	if !local && !i.o.AllowUnverified {
 		return Person{}, refusef("This mcpo cannot verify the user's token, because it was not told the key. " +
 			`Write Open WebUI's WEBUI_SECRET_KEY as "webui_secret_key" into the configuration.`)
+	}
+	if strings.HasPrefix(token, "sk-") {
+		return Person{}, refuseKey()
 	}
 	return readUnverified(token)
 }
@@ -170,8 +206,12 @@ func accountID(id, where string) (string, error) {
 		return "", refusef("The user's token is refused: %s is empty.", where)
 	case len(id) > maxAccount:
 		return "", refusef("The user's token is refused: %s is longer than %d bytes.", where, maxAccount)
-	case !utf8.ValidString(id) || strings.ContainsFunc(id, func(c rune) bool { return c < ' ' || c == 0x7f }):
+	case strings.ContainsFunc(id, odd):
 		return "", refusef("The user's token is refused: %s has characters that no id has.", where)
 	}
 	return id, nil
 }
+
+// odd reports whether a character is none of an id. In place of what is not
+// UTF-8, of any two such ids, readers of JSON give the same U+FFFD.
+func odd(c rune) bool { return unicode.IsControl(c) || c == utf8.RuneError }
