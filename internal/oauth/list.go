@@ -1,0 +1,47 @@
+package oauth
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"mcpo/internal/caller"
+	"mcpo/internal/store"
+)
+
+// Held is what can be told of a stored grant. It has no token.
+type Held struct {
+	Server string
+	Caller caller.ID
+	// URL is the server's address that the grant is for.
+	URL    string
+	Status Status
+}
+
+// List tells of all grants in a store, by server and caller. Records that cannot
+// be read are left out. The error is that of the store.
+func List(ctx context.Context, s Store) ([]Held, error) {
+	records, err := s.List(ctx, store.Grants)
+	if err != nil {
+		return nil, fmt.Errorf("listing the grants: %w", err)
+	}
+	all := make([]Held, 0, len(records))
+	for _, r := range records {
+		g := &grant{}
+		if json.Unmarshal(r.Value, g) != nil || g.AccessToken == "" {
+			continue
+		}
+		h := held{grant: g, read: time.Now()}
+		all = append(all, Held{Server: r.Key.Server, Caller: r.Key.Caller, URL: g.Server, Status: h.status()})
+	}
+	slices.SortFunc(all, func(a, b Held) int {
+		return cmp.Or(cmp.Compare(a.Server, b.Server), cmp.Compare(a.Caller.String(), b.Caller.String()))
+	})
+	return all, nil
+}
+
+// IsFor reports whether the grant is for a server at this address.
+func (h Held) IsFor(address string) bool { return sameURL(h.URL, address) }
