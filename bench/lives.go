@@ -165,7 +165,7 @@ func (b *bench) slowServersFigure() error {
 	for i := range 4 {
 		servers[fmt.Sprint("slow", i)] = map[string]any{"command": b.peers.built("mcpserver"), "args": []string{"--delay", "1s"}}
 	}
-	config, err := b.peers.config("slow", servers)
+	config, err := b.peers.config("slow", map[string]any{"mcpServers": servers})
 	if err != nil {
 		return err
 	}
@@ -197,8 +197,8 @@ func (b *bench) slowServersFigure() error {
 }
 
 // config writes a configuration file.
-func (p *peers) config(name string, servers map[string]any) (path string, err error) {
-	b, err := json.Marshal(map[string]any{"mcpServers": servers})
+func (p *peers) config(name string, content map[string]any) (path string, err error) {
+	b, err := json.Marshal(content)
 	if err != nil {
 		return "", fmt.Errorf("writing a configuration: %w", err)
 	}

@@ -5,6 +5,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -33,12 +34,50 @@ type sample struct {
 func (s sample) perSecond() float64        { return float64(s.calls) / s.seconds }
 func (s sample) cpuPerCall() time.Duration { return s.cpu / time.Duration(max(s.calls, 1)) }
 
+// burst opens n connections, sends the request on all of them at once, and
+// gives the time until all are answered.
+func (l load) burst(addr string, n int) (time.Duration, error) {
+	conns := make([]net.Conn, 0, n)
+	defer func() {
+		for _, c := range conns {
+			_ = c.Close()
+		}
+	}()
+	for range n {
+		c, err := net.Dial("tcp", addr)
+		if err != nil {
+			return 0, fmt.Errorf("calling %s: %w", l.path, err)
+		}
+		conns = append(conns, c)
+	}
+	errs := make([]error, n)
+	var wg sync.WaitGroup
+	request, began := l.request(addr), time.Now()
+	for i, c := range conns {
+		wg.Go(func() {
+			if _, errs[i] = c.Write(request); errs[i] == nil {
+				errs[i] = discardAnswer(bufio.NewReaderSize(c, 64<<10))
+			}
+		})
+	}
+	wg.Wait()
+	took := time.Since(began)
+	if err := errors.Join(errs...); err != nil {
+		return 0, fmt.Errorf("calling %s: %w", l.path, err)
+	}
+	return took, nil
+}
+
+func (l load) request(addr string) []byte {
+	return fmt.Appendf(nil, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
+		l.path, addr, len(l.body), l.body)
+}
+
 // run keeps all connections busy for the duration. It writes and reads HTTP/1.1
 // by hand: a general client would take more of the machine than the proxies.
 // Any answer but 200 fails the run, for it would be measured as a fast one.
 func (l load) run(addr string) (sample, error) {
-	request := fmt.Appendf(nil, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
-		l.path, addr, len(l.body), l.body)
+	request := l.request(addr)
 	took := make([][]time.Duration, l.connections)
 	errs := make([]error, l.connections)
 	var wg sync.WaitGroup

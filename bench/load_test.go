@@ -52,6 +52,22 @@ func TestLoadRefusesErrors(t *testing.T) {
 	}
 }
 
+// TestBurst holds that all requests are on their way before one is answered.
+func TestBurst(t *testing.T) {
+	var waiting atomic.Int64
+	all := make(chan struct{})
+	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		if waiting.Add(1) == 20 {
+			close(all)
+		}
+		<-all
+	}))
+	defer s.Close()
+	if _, err := (load{path: "/x"}).burst(s.Listener.Addr().String(), 20); err != nil || waiting.Load() != 20 {
+		t.Errorf("%d requests were sent; %v", waiting.Load(), err)
+	}
+}
+
 func TestRecursive(t *testing.T) {
 	for schema, want := range map[string]bool{
 		`{"type":"object","properties":{"a":{"type":"string"}}}`:                                                                                       false,

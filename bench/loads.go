@@ -64,7 +64,8 @@ func (b *bench) plan(servers []server) []combination {
 }
 
 // loads runs the plan, server by server so that no more than three proxies
-// live at once, and keeps every sample.
+// live at once, keeps every sample, and draws
+// the figures from them.
 func (b *bench) loads() error {
 	servers, stop, err := b.peers.servers()
 	defer stop()
@@ -76,6 +77,7 @@ func (b *bench) loads() error {
 			return fmt.Errorf("measuring %s: %w", s.name, err)
 		}
 	}
+	b.loadFigures()
 	return nil
 }
 

@@ -8,8 +8,9 @@
 // The peers are the Python mcpo 0.0.20, installed from its registry, and the
 // floor (bench/floor), a proxy that checks nothing. Before them stand a load
 // that is written by hand (load.go), behind them server-everything and a server
-// that answers as fast as it can (bench/upstream). Every ratio is taken between
-// neighbours in time, A B A B, and the median is shown.
+// that answers as fast as it can (bench/upstream), once more behind a login
+// (bench/protected). Every ratio is taken between neighbours in time, A B A B,
+// and the median is shown.
 //
 // The package owns the processes that it starts and a folder for their logs.
 // It runs on Linux only: it reads /proc.
@@ -20,6 +21,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 )
 
@@ -40,12 +42,13 @@ func main() {
 	asJSON := flag.Bool("json", false, "print JSON instead of Markdown")
 	withPeers := flag.Bool("peers", true, "measure the Python mcpo as well")
 	length := flag.Duration("sample", time.Second, "run each load for so long, five times over (with -quick: 400 ms, thrice)")
+	only := flag.String("only", "", "measure one `part` alone: loads, lives or login")
 	flag.Parse()
 	b := &bench{quick: *quick, rounds: 5, starts: 5, duration: *length, samples: map[string]map[string][]sample{}, began: time.Now()}
 	if *quick {
 		b.rounds, b.starts, b.duration = 3, 1, 400*time.Millisecond
 	}
-	if err := b.run(*withPeers); err != nil {
+	if err := b.run(*withPeers, *only); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -59,7 +62,11 @@ func main() {
 }
 
 // run leaves the logs behind when something fails.
-func (b *bench) run(withPeers bool) error {
+func (b *bench) run(withPeers bool, only string) error {
+	parts, err := b.parts(only)
+	if err != nil {
+		return err
+	}
 	dir, err := os.MkdirTemp("", "mcpo-bench-")
 	if err != nil {
 		return fmt.Errorf("making a folder: %w", err)
@@ -69,17 +76,38 @@ func (b *bench) run(withPeers bool) error {
 	}
 	b.report.Machine, b.report.Versions = machine(), b.peers.versions()
 	b.progress("prepared; logs are in %s", dir)
-	if err := b.loads(); err != nil {
-		return err
-	}
-	b.loadFigures()
-	for _, figure := range []func() error{b.allocFigure, b.memoryFigure, b.startFigure, b.slowServersFigure, b.documentFigure} {
-		if err := figure(); err != nil {
-			return err
+	for _, p := range parts {
+		for _, figure := range p.figures {
+			if err := figure(); err != nil {
+				return err
+			}
+			b.progress("%s", b.report.Rows[len(b.report.Rows)-1].Figure)
 		}
-		b.progress("%s", b.report.Rows[len(b.report.Rows)-1].Figure)
 	}
 	return os.RemoveAll(dir)
+}
+
+// part is a group of figures that can be measured alone.
+type part struct {
+	name    string
+	figures []func() error
+}
+
+// parts lists all of them, or the one that is named.
+func (b *bench) parts(only string) ([]part, error) {
+	all := []part{
+		{"loads", []func() error{b.loads}},
+		{"lives", []func() error{b.allocFigure, b.memoryFigure, b.startFigure, b.slowServersFigure, b.documentFigure}},
+		{"login", []func() error{b.oauthFigures}},
+	}
+	if only == "" {
+		return all, nil
+	}
+	i := slices.IndexFunc(all, func(p part) bool { return p.name == only })
+	if i < 0 {
+		return nil, fmt.Errorf("there is no part %q", only)
+	}
+	return all[i : i+1], nil
 }
 
 // progress tells on standard error what was just done.

@@ -34,7 +34,7 @@ type server struct {
 // prepare builds what is ours and installs what is not.
 func prepare(dir string, withPython bool) (*peers, error) {
 	p := &peers{dir: dir, tools: toolsFolder(), python: withPython}
-	for _, pkg := range []string{"mcpo/cmd/mcpo", "mcpo/bench/floor", "mcpo/bench/upstream", "mcpo/internal/mcptest/cmd/mcpserver"} {
+	for _, pkg := range []string{"mcpo/cmd/mcpo", "mcpo/bench/floor", "mcpo/bench/upstream", "mcpo/bench/protected", "mcpo/internal/mcptest/cmd/mcpserver"} {
 		if err := quiet("go", "build", "-o", dir+"/", pkg); err != nil {
 			return nil, err
 		}

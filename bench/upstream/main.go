@@ -1,136 +1,38 @@
-// Command upstream is an MCP server that answers as fast as it can, so that it
-// is not what a benchmark of proxies measures. Its tools are echo and big; with
-// -tools it lists what a file says instead.
+// Command upstream is the MCP server of package fast. Its tools are echo and
+// big; with -tools it lists what a file says instead.
 //
 //	upstream [-tools FILE]                  on its standard streams
 //	upstream -listen ADDRESS [-tools FILE]  over streamable HTTP
 package main
 
 import (
-	"bufio"
-	"bytes"
-	"encoding/json"
 	"flag"
-	"fmt"
-	"io"
 	"log"
 	"net/http"
 	"os"
-	"strings"
-	"sync"
+
+	"mcpo/bench/upstream/fast"
 )
-
-const tools = `{"tools":[
-{"name":"echo","description":"Answers with the message.","inputSchema":{"type":"object","properties":{"message":{"type":"string"}},"required":["message"]}},
-{"name":"big","description":"Answers with so many bytes.","inputSchema":{"type":"object","properties":{"bytes":{"type":"integer"}},"required":["bytes"]}}]}`
-
-type request struct {
-	ID     json.RawMessage
-	Method string
-	Params struct {
-		ProtocolVersion string
-		Name            string
-		Arguments       struct {
-			Message json.RawMessage
-			Bytes   int
-		}
-	}
-}
-
-type server struct{ tools []byte }
 
 func main() {
 	listen := flag.String("listen", "", "serve streamable HTTP on this `address`")
 	file := flag.String("tools", "", "list the tools of this `file`, the result of a tools/list")
 	flag.Parse()
-	s := server{tools: []byte(tools)}
+	var list []byte
 	if *file != "" {
 		var err error
-		if s.tools, err = os.ReadFile(*file); err != nil {
+		if list, err = os.ReadFile(*file); err != nil {
 			log.Fatal(err)
 		}
 	}
-	var compact bytes.Buffer
-	if err := json.Compact(&compact, s.tools); err != nil {
-		log.Fatal(err)
-	}
-	s.tools = compact.Bytes()
-	if *listen != "" {
-		log.Fatal(http.ListenAndServe(*listen, http.HandlerFunc(s.serveHTTP)))
-	}
-	if err := s.serveLines(os.Stdin, os.Stdout); err != nil {
-		log.Fatal(err)
-	}
-}
-
-// answer gives nil for a message that has no answer.
-func (s server) answer(message []byte) []byte {
-	var r request
-	if err := json.Unmarshal(message, &r); err != nil || r.ID == nil {
-		return nil
-	}
-	switch {
-	case r.Method == "initialize":
-		return reply(r.ID, fmt.Appendf(nil, `{"protocolVersion":%q,"capabilities":{"tools":{}},"serverInfo":{"name":"upstream","version":"1"}}`, r.Params.ProtocolVersion))
-	case r.Method == "ping":
-		return reply(r.ID, []byte(`{}`))
-	case r.Method == "tools/list":
-		return reply(r.ID, s.tools)
-	case r.Method == "tools/call" && r.Params.Name == "big":
-		return reply(r.ID, text([]byte(`"`+strings.Repeat("x", r.Params.Arguments.Bytes)+`"`)))
-	case r.Method == "tools/call" && r.Params.Arguments.Message != nil:
-		return reply(r.ID, text(r.Params.Arguments.Message))
-	}
-	return fmt.Appendf(nil, `{"jsonrpc":"2.0","id":%s,"error":{"code":-32601,"message":"method not found"}}`, r.ID)
-}
-
-func text(quoted []byte) []byte {
-	b := make([]byte, 0, len(quoted)+64)
-	b = append(b, `{"content":[{"type":"text","text":`...)
-	return append(append(b, quoted...), `}]}`...)
-}
-
-func reply(id, result []byte) []byte {
-	b := make([]byte, 0, len(result)+64)
-	b = append(append(b, `{"jsonrpc":"2.0","id":`...), id...)
-	return append(append(append(b, `,"result":`...), result...), '}')
-}
-
-func (s server) serveLines(in io.Reader, out io.Writer) error {
-	var mu sync.Mutex
-	for r := bufio.NewReaderSize(in, 64<<10); ; {
-		line, err := r.ReadBytes('\n')
-		if err == io.EOF {
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("reading standard input: %w", err)
-		}
-		go func() {
-			if b := s.answer(line); b != nil {
-				mu.Lock()
-				defer mu.Unlock()
-				_, _ = out.Write(append(b, '\n'))
-			}
-		}()
-	}
-}
-
-func (s server) serveHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodPost {
-		w.WriteHeader(http.StatusMethodNotAllowed)
-		return
-	}
-	body, err := io.ReadAll(r.Body)
+	s, err := fast.New(list)
 	if err != nil {
-		return
+		log.Fatal(err)
 	}
-	b := s.answer(body)
-	if b == nil {
-		w.WriteHeader(http.StatusAccepted)
-		return
+	if *listen != "" {
+		log.Fatal(http.ListenAndServe(*listen, s))
 	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Mcp-Session-Id", "upstream")
-	_, _ = w.Write(b)
+	if err := s.ServeLines(os.Stdin, os.Stdout); err != nil {
+		log.Fatal(err)
+	}
 }
