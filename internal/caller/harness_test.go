@@ -4,6 +4,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -49,16 +50,22 @@ func valid(more string) string {
 	return fmt.Sprintf(`{%s,"iat":%d,"exp":%d}`, more, now.Unix(), now.Add(time.Hour).Unix())
 }
 
+// quote makes a JSON string.
+func quote(s string) string {
+	b, _ := json.Marshal(s) // strings always can
+	return string(b)
+}
+
 // sessionOf, callOf and unsignedOf are good proofs for an account: a session
 // JWT, a user JWT, and a token that nobody signed.
-func sessionOf(id string) string { return sign(hs256, valid(fmt.Sprintf(`"id":%q`, id)), sessionKey) }
+func sessionOf(id string) string { return sign(hs256, valid(`"id":`+quote(id)), sessionKey) }
 
 func callOf(id string) string {
-	return sign(hs256, valid(fmt.Sprintf(`"sub":%q,"iss":"open-webui"`, id)), userKey)
+	return sign(hs256, valid(`"iss":"open-webui","sub":`+quote(id)), userKey)
 }
 
 func unsignedOf(id string) string {
-	return encode(`{"alg":"none"}`) + "." + encode(valid(fmt.Sprintf(`"id":%q`, id))) + "."
+	return encode(`{"alg":"none"}`) + "." + encode(valid(`"id":`+quote(id))) + "."
 }
 
 // request makes a request with header fields: names and values in turn.
