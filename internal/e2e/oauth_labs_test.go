@@ -4,8 +4,12 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
+	"time"
+
+	"mcpo/internal/oauthtest"
 )
 
 // TestOAuth puts mcpo before servers that ask for a login.
@@ -25,6 +29,7 @@ func TestOAuth(t *testing.T) {
 		{"server forgets", everyLab, serverForgets},
 		{"denial", labKind.asksSomebody, denial},
 		{"logout", everyLab, logout},
+		{"login by hand", everyLab, loginByHand},
 	}
 	for _, k := range labKinds() {
 		t.Run(k.name, func(t *testing.T) {
@@ -152,4 +157,48 @@ func logout(t *testing.T, k labKind) {
 	m.notSignedIn(t)
 	m.signIn(t, m.mustAsk(t).URL)
 	m.eventually(t, m.works)
+}
+
+// loginByHand logs in with the command of that name, beside mcpo: where no
+// browser can come back, a person copies the address that it ended at.
+func loginByHand(t *testing.T, k labKind) {
+	l := k.start(t)
+	m := protectWith(t, l, map[string]any{"use_loopback": false})
+	m.notSignedIn(t)
+	login := m.command(t, "login")
+	typed, err := login.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	links, again := make(chan string, 1), make(chan bool, 1)
+	running := run(t, login, func(line string) {
+		switch {
+		case strings.HasPrefix(line, "http"):
+			links <- strings.TrimSpace(line)
+		case strings.Contains(line, "No authorization code found"):
+			again <- true
+		}
+	})
+	shown := browse(t, wait(t, links), oauthtest.BrowseOptions{StopBefore: true})
+	fmt.Fprintln(typed, "http://localhost/callback")
+	wait(t, again)
+	fmt.Fprintln(typed, shown.URL)
+	wait(t, running.done)
+	if code := login.ProcessState.ExitCode(); code != 0 {
+		t.Errorf("mcpo login exited with %d", code)
+	}
+	m.eventually(t, m.works)
+}
+
+// wait waits for what another process does.
+func wait[T any](t *testing.T, events <-chan T) T {
+	t.Helper()
+	var none T
+	select {
+	case e := <-events:
+		return e
+	case <-time.After(patience):
+		t.Fatal("gave up waiting")
+		return none
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
@@ -29,13 +30,19 @@ type protected struct {
 // protect starts mcpo before the lab.
 func protect(t *testing.T, l *lab) *protected {
 	t.Helper()
+	return protectWith(t, l, nil)
+}
+
+// protectWith does so with more in the oauth block.
+func protectWith(t *testing.T, l *lab, more map[string]any) *protected {
+	t.Helper()
 	dir := t.TempDir()
 	m := &protected{lab: l, config: filepath.Join(dir, "config.json"), browser: filepath.Join(dir, "browser")}
-	port := json.Number(freePort(t))
+	oauth := map[string]any{"server_url": l.issuer, "callback_port": json.Number(freePort(t))}
+	maps.Copy(oauth, more)
 	config, err := json.Marshal(map[string]any{
-		"mcpServers": map[string]serverConfig{"lab": {"type": "streamable-http", "url": l.mcp,
-			"oauth": map[string]any{"server_url": l.issuer, "callback_port": port}}},
-		"storage": map[string]any{"path": filepath.Join(dir, "storage")},
+		"mcpServers": map[string]serverConfig{"lab": {"type": "streamable-http", "url": l.mcp, "oauth": oauth}},
+		"storage":    map[string]any{"path": filepath.Join(dir, "storage")},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -58,10 +65,15 @@ func (m *protected) start(t *testing.T) {
 // logout runs the command of that name.
 func (m *protected) logout(t *testing.T) {
 	t.Helper()
-	cmd := exec.Command(mcptest.Build(t, "mcpo/cmd/mcpo"), "logout", "--config", m.config, "lab")
-	if out, err := cmd.CombinedOutput(); err != nil {
+	if out, err := m.command(t, "logout").CombinedOutput(); err != nil {
 		t.Fatalf("mcpo logout: %v\n%s", err, out)
 	}
+}
+
+// command is mcpo login and the like, for the lab.
+func (m *protected) command(t *testing.T, name string) *exec.Cmd {
+	t.Helper()
+	return exec.Command(mcptest.Build(t, "mcpo/cmd/mcpo"), name, "--config", m.config, "lab")
 }
 
 // links are what the browser was told to open so far.
