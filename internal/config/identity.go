@@ -119,6 +119,8 @@ func (r *reader) issuer(v hujson.Value, path, hint string) string {
 	case u == nil:
 	case u.RawQuery != "" || u.ForceQuery:
 		r.problem(v, path, hint, "the URL has a query, ? and what follows")
+	case strings.Contains(s, " "): // which stands between the two in a caller's name
+		r.problem(v, path, hint, "the URL has a space")
 	case u.Scheme != "https" && !loopback(u.Hostname()):
 		r.problem(v, path, hint, "this must be an https URL, for whoever reads along could sign tokens of their own")
 	case strings.HasSuffix(u.Path, "/.well-known/openid-configuration"):

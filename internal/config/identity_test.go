@@ -99,6 +99,7 @@ func TestIdentityProblems(t *testing.T) {
 		`{"oidc":{"issuer":"https://h?x","audience":"y"}}`:                                  ".oidc.issuer: the URL has a query",
 		`{"oidc":{"issuer":"https://h/#x","audience":"y"}}`:                                 ".oidc.issuer: the URL has a fragment",
 		`{"oidc":{"issuer":"https://h/x/.well-known/openid-configuration","audience":"y"}}`: ".oidc.issuer: this is the address of the provider's metadata, not its issuer (leave",
+		`{"oidc":{"issuer":"https://h/a b","audience":"y"}}`:                                ".oidc.issuer: the URL has a space",
 		`{"webui_url":"chat.example"}`:                                                      ".webui_url: this must be an absolute http or https URL",
 		`{"webui_url":"https://a:pw@h"}`:                                                    ".webui_url: the URL holds a name or password",
 		`{"webui_url":"https://h/?x=y"}`:                                                    ".webui_url: the URL has a query",
