@@ -226,7 +226,7 @@ func TestStepUpEnds(t *testing.T) {
 // TestInboundCredentialsStay: what callers and browsers show to mcpo is for
 // mcpo (threats 13).
 func TestInboundCredentialsStay(t *testing.T) {
-	d := openDoor(t, doorSetup{Options: Options{Key: testKey}})
+	d := openDoor(t, doorSetup{Options: Options{Key: testKey}, oauth: shared})
 	key := "Authorization: Bearer " + testKey
 	link := d.do("POST", "/notes/whoami", "{}", key).refusal(t).AuthorizationURL
 	wantPage(t, d.browse(link, oauthtest.BrowseOptions{}), http.StatusOK, "Connected")

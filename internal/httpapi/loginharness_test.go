@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -28,11 +29,14 @@ type doorSetup struct {
 	Options
 	outside oauthtest.Options
 	oauth   func(*config.OAuth)
-	web     bool // browsers come back to the public URL, not to the loopback port
-	beyond  bool // listens beyond loopback, as far as the handler knows
-	second  bool // a second server, "other", at the same authorization server
+	web     bool   // browsers come back to the public URL, not to the loopback port
+	name    string // of the server, "notes" when empty
+	beyond  bool   // listens beyond loopback, as far as the handler knows
+	second  bool   // a second server, "other", at the same authorization server
 	store   oauth.Store
-	watch   func(http.Handler) http.Handler // sees what the handlers answer
+	// identify tells callers apart; nil knows nobody.
+	identify *caller.Identifier
+	watch    func(http.Handler) http.Handler // sees what the handlers answer
 }
 
 // door is an mcpo with the server "notes", whose tools need a login. Its URL is
@@ -69,12 +73,12 @@ func openDoor(t *testing.T, s doorSetup) *door {
 	h, wrapped := New(s.Options)
 	loopback := oauth.NewLoopback(s.watch(http.HandlerFunc(h.ServeCallback)), s.Log)
 	t.Cleanup(loopback.Close)
-	served := []Served{d.add(s, "notes", d.outside.MCP, loopback)}
+	served := []Served{d.add(s, cmp.Or(s.name, "notes"), d.outside.MCP, loopback)}
 	d.logins, d.server = served[0].Logins, served[0].Server
 	if s.second {
 		served = append(served, d.add(s, "other", d.outside.Second, loopback))
 	}
-	h.Publish(NewGeneration(served, false))
+	h.Publish(NewGeneration(served, false, s.identify))
 	listener.Config.Handler = s.watch(wrapped)
 	listener.Start()
 	t.Cleanup(func() {
@@ -165,7 +169,8 @@ func (d *door) login(server string) {
 func wantPage(t *testing.T, p oauthtest.Page, status int, part string) {
 	t.Helper()
 	if p.Status != status || !strings.Contains(p.Body, part) {
-		t.Errorf("the page at %s is %d %s, want %d with %q", p.URL, p.Status, p.Body, status, part)
+		_, text, _ := strings.Cut(p.Body, "</head>")
+		t.Errorf("the page at %s is %d %s, want %d with %q", p.URL, p.Status, text, status, part)
 	}
 	wantGuarded(t, p.Header)
 }
