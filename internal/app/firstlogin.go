@@ -45,8 +45,8 @@ func newPrompt(t Terminal) *prompt {
 	return p
 }
 
-// line waits for the next line that is typed.
-func (p *prompt) line(ctx context.Context) (string, error) {
+// typed gives what is typed, line by line, and is closed at the end of the input.
+func (p *prompt) typed() <-chan string {
 	p.once.Do(func() {
 		go func() { // reading cannot be interrupted, and ends with the process
 			defer close(p.lines)
@@ -57,8 +57,13 @@ func (p *prompt) line(ctx context.Context) (string, error) {
 			}
 		}()
 	})
+	return p.lines
+}
+
+// line waits for the next line that is typed.
+func (p *prompt) line(ctx context.Context) (string, error) {
 	select {
-	case text, open := <-p.lines:
+	case text, open := <-p.typed():
 		if !open {
 			return "", io.EOF
 		}
@@ -89,7 +94,7 @@ func (a *app) firstLogin(ctx context.Context, s httpapi.Served, at config.Storag
 // login asks for one login: with a browser that comes back by itself, or by an
 // address that is pasted. It returns when nothing is left to do here.
 func (p *prompt) login(ctx context.Context, logins *oauth.Authorizer, who caller.ID, server string) error {
-	if logins.Pasted() {
+	if logins.Pasted(who) {
 		return p.paste(ctx, logins, who, server)
 	}
 	begun, err := logins.Begin(ctx, who, "")
@@ -123,8 +128,7 @@ func (p *prompt) paste(ctx context.Context, logins *oauth.Authorizer, who caller
 	}
 	ctx, cancel := context.WithTimeout(ctx, oauth.LoginTime)
 	defer cancel()
-	fmt.Fprintf(p.terminal.Out, "\nOpen this page to connect %s:\n%s\n\nAfter signing in, the browser ends at a page that may not load. "+
-		"Copy its whole address, and paste it here:\n", server, begun.URL)
+	fmt.Fprintf(p.terminal.Out, "\nOpen this page to connect %s:\n%s\n\n%s", server, begun.URL, pasteHelp)
 	for {
 		text, err := p.line(ctx)
 		if err != nil {
@@ -134,18 +138,29 @@ func (p *prompt) paste(ctx context.Context, logins *oauth.Authorizer, who caller
 			continue
 		}
 		_, err = logins.FinishPasted(ctx, text, begun.State, "")
-		switch {
-		case err == nil:
-			fmt.Fprintf(p.terminal.Out, "Connected to %s.\n", server)
-			return nil
-		case errors.Is(err, oauth.ErrNoCode):
-			fmt.Fprintln(p.terminal.Out, "No authorization code found. Copy the complete callback URL, including everything behind the question mark, and paste it again:")
-		case errors.Is(err, oauth.ErrUnknownLogin):
-			fmt.Fprintln(p.terminal.Out, "That address belongs to another login (its state differs). Paste the one that the page above led to:")
-		default:
-			return err
+		if again := pasteAgain(err); again != "" {
+			fmt.Fprintln(p.terminal.Out, again)
+			continue
 		}
+		if err == nil {
+			fmt.Fprintf(p.terminal.Out, "Connected to %s.\n", server)
+		}
+		return err
 	}
+}
+
+const pasteHelp = "After signing in, the browser ends at a page that may not load. Copy its whole address, and paste it here:\n"
+
+// pasteAgain says what to paste instead of what was pasted, "" where that does
+// not help.
+func pasteAgain(err error) string {
+	switch {
+	case errors.Is(err, oauth.ErrNoCode):
+		return "No authorization code found. Copy the complete callback URL, including everything behind the question mark, and paste it again:"
+	case errors.Is(err, oauth.ErrUnknownLogin):
+		return "That address belongs to another login (its state differs). Paste the one that the page above led to:"
+	}
+	return ""
 }
 
 // suggestBlock is the oauth block that a server needs.

@@ -117,9 +117,6 @@ func (d *doctor) server(ctx context.Context) (more bool) {
 		d.failed(topic, fmt.Errorf("asking the server: %w", err))
 		return false
 	}
-	d.aboutTLS("server's certificate", d.a.url, resp.TLS)
-	d.aboutClock("server's clock", resp.Header, sent)
-	d.status = resp.StatusCode
 	if resp.StatusCode/100 == 3 {
 		d.redirected(topic, resp)
 	}
@@ -127,6 +124,14 @@ func (d *doctor) server(ctx context.Context) (more bool) {
 		d.failed(topic, err)
 		return false
 	}
+	d.aboutStatus(topic)
+	d.aboutTLS("server's certificate", d.a.url, resp.TLS)
+	d.aboutClock("server's clock", resp.Header, sent)
+	return true
+}
+
+// aboutStatus tells of what the server answers without a token.
+func (d *doctor) aboutStatus(topic string) {
 	switch {
 	case d.status == http.StatusUnauthorized:
 		d.add(topic, OK, "", "it answers 401 without a token, and so wants a login")
@@ -142,7 +147,6 @@ func (d *doctor) server(ctx context.Context) (more bool) {
 	default:
 		d.add(topic, Wrong, "a server that wants a login answers 401", "it answers %d without a token", d.status)
 	}
-	return true
 }
 
 // redirected tells of an answer that leads elsewhere.
