@@ -131,18 +131,30 @@ func (h *Handler) begin(w http.ResponseWriter, r *http.Request, m *mount) {
 	})
 }
 
-// finishPasted takes the address that a person copied. One without a code can
-// be corrected.
+// finishPasted takes the address that a person copied. A wrong one can be
+// corrected.
 func (h *Handler) finishPasted(w http.ResponseWriter, r *http.Request, m *mount) {
 	_, err := m.logins.FinishPasted(r.Context(), r.PostFormValue("callback_url"), "", browserOf(r))
-	if errors.Is(err, oauth.ErrNoCode) {
+	if wrong := pasteAgain(err); wrong != "" {
 		pages.WriteConnect(w, http.StatusBadRequest, pages.Connect{
 			Server: m.server.Name(), Account: account(m.first()), CSRF: formToken(browserOf(r), m.server.Name()), Paste: true,
-			Error: "No authorization code found. Copy the complete callback URL from the browser's address bar, with everything behind the question mark.",
+			Error: wrong,
 		})
 		return
 	}
 	h.outcome(w, m, err)
+}
+
+// pasteAgain says what was wrong with an address, where another one may be
+// right; "" elsewhere.
+func pasteAgain(err error) string {
+	switch {
+	case errors.Is(err, oauth.ErrNoCode):
+		return "No authorization code found. Copy the complete callback URL from the browser's address bar, with everything behind the question mark."
+	case errors.Is(err, oauth.ErrUnknownLogin):
+		return "That address belongs to another login (its state differs), or to one that is over. Copy the one that signing in just led to, or ask for a new link."
+	}
+	return ""
 }
 
 // serveCallback finishes the login that a browser comes back from.
@@ -155,6 +167,10 @@ func (h *Handler) serveCallback(w http.ResponseWriter, r *http.Request, m *mount
 // ServeCallback finishes a login at the loopback port, whichever server it is
 // for.
 func (h *Handler) ServeCallback(w http.ResponseWriter, r *http.Request) {
+	if !kindCallback.allows(r.Method) {
+		refuseMethod(w, r, kindCallback)
+		return
+	}
 	if state := r.URL.Query().Get("state"); state != "" {
 		if m := h.waiting(r.Context(), state); m != nil {
 			h.serveCallback(w, r, m)
@@ -230,7 +246,7 @@ func outcomeOf(err error, server string) (int, pages.Outcome) {
 	default:
 		status = http.StatusBadGateway
 		o.Message = "The authorization server cannot be reached now, or did not answer as it should."
-		o.Hint = "Try again in a moment. The log of mcpo says more."
+		o.Hint = "Ask for a new link in a moment. The log of mcpo says more."
 	}
 	return status, o
 }

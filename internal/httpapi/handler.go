@@ -87,9 +87,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !to.kind.allows(r.Method) {
-		a := say(http.StatusMethodNotAllowed, "This path takes %s, not %s.", to.kind.allowed(), r.Method)
-		a.header = http.Header{"Allow": {to.kind.allowed()}}
-		a.write(w)
+		refuseMethod(w, r, to.kind)
 		return
 	}
 	switch to.kind {
@@ -112,6 +110,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		h.serveLogins(w, r, g, to)
 	}
+}
+
+func refuseMethod(w http.ResponseWriter, r *http.Request, k kind) {
+	a := say(http.StatusMethodNotAllowed, "This path takes %s, not %s.", k.allowed(), r.Method)
+	a.header = http.Header{"Allow": {k.allowed()}}
+	a.write(w)
 }
 
 // serveLogins answers what is about logins.
@@ -178,6 +182,8 @@ func (k kind) allows(method string) bool {
 	switch k {
 	case kindTool, kindDisconnect:
 		return method == http.MethodPost
+	case kindCallback: // whoever looks at the head only must not finish a login
+		return method == http.MethodGet
 	case kindConnect:
 		return method == http.MethodGet || method == http.MethodHead || method == http.MethodPost
 	}
@@ -188,6 +194,8 @@ func (k kind) allowed() string {
 	switch k {
 	case kindTool, kindDisconnect:
 		return http.MethodPost
+	case kindCallback:
+		return http.MethodGet
 	case kindConnect:
 		return "GET, HEAD, POST"
 	}
