@@ -3,6 +3,7 @@ package caller
 import (
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -27,7 +28,7 @@ func provers(t testing.TB) map[string]func(account string) (proof, ID, error) {
 	issuer := func(url string) func(string) (proof, ID, error) {
 		return func(account string) (proof, ID, error) {
 			c := &claims{map[string]any{"iss": url, "aud": "mcpo", "sub": account, "exp": float64(time.Now().Add(time.Hour).Unix())}}
-			p, err := NewIssuer(url, "mcpo", nil).personOf(c)
+			p, err := NewIssuer(url, "mcpo", http.DefaultClient).personOf(c)
 			return proof{url, account}, p.ID, err
 		}
 	}

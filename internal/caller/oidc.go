@@ -46,7 +46,7 @@ const issuerPause = 5 * time.Second
 // to be the tokens' to the letter. The client bounds the time of a request.
 // Nothing is asked before the first token.
 func NewIssuer(url, audience string, client *http.Client) *Issuer {
-	return &Issuer{url: url, audience: audience, client: client}
+	return &Issuer{url: url, audience: audience, client: calmed(client)}
 }
 
 // find gives what verifies tokens. One that could not be found is not looked for
