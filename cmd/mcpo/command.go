@@ -17,9 +17,11 @@ type lookup func(name string) (string, bool)
 // program is one invocation of mcpo and the world it sees.
 type program struct {
 	env            lookup
+	stdin          io.Reader
 	stdout, stderr io.Writer
 	serve          func(context.Context, app.Options) error
 	check          func(context.Context, app.Options, io.Writer) error
+	logins         loginCommands
 	person         func(lookup) app.Terminal
 }
 
@@ -31,8 +33,8 @@ func (p *program) run(ctx context.Context, args []string) error {
 	return root.ExecuteContext(ctx)
 }
 
-// commands builds the tree of commands. The same flags belong to serving and to
-// checking, so that a line that serves becomes one that checks by one word.
+// commands builds the tree of commands. The same flags belong to serving, to
+// checking and to logins, so that a line that serves becomes another by one word.
 func (p *program) commands() *cobra.Command {
 	s := &settings{}
 	root := &cobra.Command{
@@ -60,6 +62,7 @@ func (p *program) commands() *cobra.Command {
 	// it is most likely a command whose -- was forgotten.
 	root.Flags().SetInterspersed(false)
 	root.AddCommand(check, versionCommand(), completionCommand())
+	p.addLoginCommands(root, s)
 	root.SetHelpCommand(helpCommand(root))
 	return root
 }

@@ -22,6 +22,8 @@ import (
 // outcome is what one command line came to.
 type outcome struct {
 	served, checked *app.Options
+	command, target string // that is about logins, and what it was given
+	about           *app.Options
 	stdout, stderr  string
 	err             error
 }
@@ -40,6 +42,14 @@ func invoke(t *testing.T, env map[string]string, args ...string) outcome {
 		person: func(lookup) app.Terminal { return app.Terminal{} },
 		check:  func(_ context.Context, o app.Options, _ io.Writer) error { got.checked = &o; return nil },
 	}
+	named := func(command string) func(context.Context, app.Options, string, io.Writer) error {
+		return func(_ context.Context, o app.Options, target string, _ io.Writer) error {
+			got.command, got.about, got.target = command, &o, target
+			return nil
+		}
+	}
+	p.logins = loginCommands{login: named("login"), logout: named("logout"), doctor: named("doctor"),
+		tokens: func(ctx context.Context, o app.Options, w io.Writer) error { return named("tokens")(ctx, o, "", w) }}
 	got.err = p.run(t.Context(), args)
 	got.stdout, got.stderr = stdout.String(), stderr.String()
 	return got
@@ -175,6 +185,43 @@ func TestCheckTakesTheSameFlags(t *testing.T) {
 	}
 }
 
+func TestCommandsAboutLogins(t *testing.T) {
+	withFile := map[string]string{"MCPO_CONFIG": "c"}
+	for _, tt := range []struct {
+		args                    []string
+		env                     map[string]string
+		command, target, config string
+	}{
+		{[]string{"login", "notion", "--config", "c"}, nil, "login", "notion", "c"},
+		{[]string{"--config", "c", "login", "-p8001", "notion"}, nil, "login", "notion", "c"},
+		{[]string{"login"}, withFile, "login", "", "c"},
+		{[]string{"logout", "--config", "c", "notion"}, nil, "logout", "notion", "c"},
+		{[]string{"tokens", "-cc"}, nil, "tokens", "", "c"},
+		{[]string{"doctor", "notion", "-cc"}, nil, "doctor", "notion", "c"},
+		{[]string{"doctor", "https://h/mcp"}, nil, "doctor", "https://h/mcp", ""},
+		{[]string{"doctor", "--type", "sse", "https://h/sse"}, nil, "doctor", "https://h/sse", ""},
+		{[]string{"doctor", "https://h/mcp"}, withFile, "doctor", "https://h/mcp", ""},
+	} {
+		got := invoke(t, tt.env, tt.args...)
+		if got.err != nil || got.served != nil || got.about == nil {
+			t.Errorf("%q: %v, served %v", tt.args, got.err, got.served)
+			continue
+		}
+		if got.command != tt.command || got.target != tt.target || got.about.ConfigPath != tt.config {
+			t.Errorf("%q: %s of %q with %q", tt.args, got.command, got.target, got.about.ConfigPath)
+		}
+		if got.about.Log.Enabled(t.Context(), slog.LevelInfo) {
+			t.Errorf("%q logs what goes well", tt.args)
+		}
+		if tt.command == "doctor" && tt.config == "" && (got.about.ServerType == "stdio" || !cmp.Equal(got.about.Command, []string{tt.target})) {
+			t.Errorf("%q: %s %q", tt.args, got.about.ServerType, got.about.Command)
+		}
+	}
+	if got := invoke(t, nil, "login", "x", "-cc", "--log-level", "debug"); !got.about.Log.Enabled(t.Context(), slog.LevelDebug) {
+		t.Error("--log-level debug is not obeyed")
+	}
+}
+
 func TestNothingToServe(t *testing.T) {
 	for _, args := range [][]string{nil, {"--port", "1"}, {"--"}} {
 		got := invoke(t, nil, args...)
@@ -238,6 +285,20 @@ func TestRefusals(t *testing.T) {
 		{args: []string{"--ssl-certfile", cert, "--", "c"}, say: "--ssl-certfile FILE --ssl-keyfile FILE"},
 		{args: []string{"check"}, say: "write: mcpo check --config FILE"},
 		{args: []string{"check", "servers"}, say: "write: mcpo check -- servers"},
+		{args: []string{"login"}, say: "write: mcpo login SERVER --config FILE"},
+		{args: []string{"login", "notion"}, say: "write: mcpo login SERVER --config FILE"},
+		{args: []string{"login", "servers.json"}, say: "write: mcpo login SERVER --config servers.json"},
+		{args: []string{"login", "-cc", "notion", "github"}, say: "one server at a time; write: mcpo login SERVER --config FILE"},
+		{args: []string{"login", "-cc", "--", "notion"}, say: "write: mcpo login SERVER --config FILE"},
+		{args: []string{"login", "--bogus"}, say: "mcpo login --help"},
+		{args: []string{"logout"}, say: "write: mcpo logout SERVER --config FILE"},
+		{args: []string{"logn", "notion"}, say: "write: mcpo login"},
+		{args: []string{"tokens"}, say: "write: mcpo tokens --config FILE"},
+		{args: []string{"tokens", "-cc", "notion"}, say: "write: mcpo tokens --config FILE"},
+		{args: []string{"doctor"}, say: "write: mcpo doctor URL"},
+		{args: []string{"doctor", "a", "b", "-cc"}, say: "write: mcpo doctor URL"},
+		{args: []string{"doctor", "notion"}, say: "write: mcpo doctor https://HOST/PATH"},
+		{args: []string{"doctor", "ftp://h/mcp"}, say: "--type streamable-http needs exactly one URL"},
 		{args: []string{"version", "now"}, say: "write: mcpo version"},
 		{args: []string{"completion", "tcsh"}, say: "bash|zsh|fish|powershell"},
 		{args: []string{"completion"}, say: "bash|zsh|fish|powershell"},

@@ -36,10 +36,42 @@ Environment:
 `)
 }
 
-func writeCommandHelp(w io.Writer, cmd *cobra.Command, s *settings) {
-	switch cmd.Name() {
+// usages are the command lines of the commands that take all flags, and what
+// else is to be said of them.
+func usages(command string) (lines, more string) {
+	switch command {
 	case "check":
-		fmt.Fprintf(w, "%s.\n\nUsage:\n  mcpo check [flags] --config FILE\n  mcpo check [flags] -- COMMAND [ARGS...]\n", cmd.Short)
+		return "  mcpo check [flags] --config FILE\n  mcpo check [flags] -- COMMAND [ARGS...]\n", ""
+	case "login":
+		return "  mcpo login [flags] SERVER --config FILE\n", `
+It works beside a running mcpo that keeps its logins in the same folder. Where callers have logins
+of their own ("multi_user": true), this one is for who is at this machine; all others connect
+through the links that they are shown.
+`
+	case "logout":
+		return "  mcpo logout [flags] SERVER --config FILE\n", `
+Where callers have logins of their own ("multi_user": true), this is about the login of who is at
+this machine; all others disconnect on the page /connections of the running mcpo.
+`
+	case "tokens":
+		return "  mcpo tokens [flags] --config FILE\n", `
+A state is valid while the access token is good, renewable when the next call gets a new one, and
+expired when a new login is needed.
+`
+	case "doctor":
+		return "  mcpo doctor [flags] URL\n  mcpo doctor [flags] SERVER --config FILE\n", `
+It asks the server and its authorization server for what they publish. It logs nobody in, and
+registers nothing. The exit status is 0 when a login can work, and 1 when not.
+`
+	}
+	return "", ""
+}
+
+func writeCommandHelp(w io.Writer, cmd *cobra.Command, s *settings) {
+	lines, more := usages(cmd.Name())
+	switch {
+	case lines != "":
+		fmt.Fprintf(w, "%s.\n\nUsage:\n%s%s", cmd.Short, lines, more)
 		writeFlags(w, s)
 	default:
 		fmt.Fprintf(w, "%s.\n\nUsage:\n  mcpo %s\n", cmd.Short, cmd.Use)

@@ -39,10 +39,12 @@ func main() {
 
 	p := &program{
 		env:    os.LookupEnv,
+		stdin:  os.Stdin,
 		stdout: os.Stdout,
 		stderr: os.Stderr,
 		serve:  serveUntilSignalled,
 		check:  app.Check,
+		logins: loginCommands{login: app.Login, logout: app.Logout, tokens: app.Tokens, doctor: app.Doctor},
 		person: terminal,
 	}
 	os.Exit(exitStatus(p.run(ctx, os.Args[1:]), os.Stderr))
