@@ -118,13 +118,13 @@ func checkWho(t *testing.T, i *Identifier, call, session, plain variant, keyed, 
 			delete(r.Header, name)
 		}
 	}
-	what := fmt.Sprintf("%+v, %s, %s, %s, keyed %v, local %v", i.o, call.name, session.name, plain.name, keyed, local)
 	p, found, err := i.Identify(r, keyed, local)
+	what := call.name + ", " + session.name + ", " + plain.name
 	switch want := expected(i.o, call, session, plain, keyed, local); {
 	case want == "refused":
 		refused(t, what, r, p, found, err, "")
 	case err != nil || found != (want != "") || p.ID.String() != want:
-		t.Errorf("%s: identified %q, %v: %v; want %q", what, p.ID, found, err, want)
+		t.Errorf("%+v, %s, keyed %v, local %v: identified %q, %v: %v; want %q", i.o, what, keyed, local, p.ID, found, err, want)
 	}
 }
 
