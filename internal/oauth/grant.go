@@ -203,6 +203,7 @@ func (a *Authorizer) keep(ctx context.Context, who caller.ID, g *grant) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	delete(a.gone, who)
+	a.tried(who)
 	return nil
 }
 

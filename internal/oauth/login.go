@@ -46,6 +46,9 @@ type Begun struct {
 	State string
 	// RedirectURI is where the browser comes back to.
 	RedirectURI string
+	// Pasted says that nobody answers there: the person has to copy the address
+	// that the browser ends at.
+	Pasted bool
 	// Outcome gives one value when the wait is over: nil when the caller is
 	// logged in, else what Finish says, or why it was given up.
 	Outcome <-chan error
@@ -107,7 +110,7 @@ func (a *Authorizer) begin(ctx context.Context, who caller.ID, redirectURI, brow
 	if err := a.store.Put(ctx, store.Record{Key: loginKey(state), Value: value, Expires: time.Now().Add(LoginTime)}); err != nil {
 		return nil, fmt.Errorf("keeping the login: %w", err)
 	}
-	return &Begun{URL: to, State: state, RedirectURI: redirectURI}, nil
+	return &Begun{URL: to, State: state, RedirectURI: redirectURI, Pasted: a.Pasted(who)}, nil
 }
 
 // authorizationURL is the authorization request (RFC 6749 §4.1.1, RFC 7636

@@ -3,7 +3,6 @@ package oauth
 import (
 	"slices"
 	"strings"
-	"time"
 
 	"mcpo/internal/caller"
 )
@@ -15,9 +14,8 @@ const stepUpMax = 3
 // want is what a server said that a caller's grant lacks (RFC 6750 §3.1,
 // insufficient_scope).
 type want struct {
-	scopes   []string
-	logins   int       // that were made for them
-	obtained time.Time // when the grant that was not enough was obtained
+	scopes []string
+	logins int // that were made for them
 }
 
 // scopesFor are the scopes to ask for: the configuration's if it has any, else
@@ -57,20 +55,30 @@ func union(a, b []string) []string {
 	return all
 }
 
-// notEnough remembers that the caller's grant lacks scopes.
+// notEnough remembers that the caller's grant lacks scopes. A grant that has all
+// that was wanted before, where something else is wanted now, is a new matter.
 func (a *Authorizer) notEnough(who caller.ID, scopes []string, g *grant) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	w := a.wants[who]
-	if w == nil {
-		w = &want{obtained: g.Obtained}
+	if w == nil || includes(g.Scopes, w.scopes) && !includes(w.scopes, scopes) {
+		w = &want{}
 		a.wants[who] = w
 	}
-	if g.Obtained.After(w.obtained) {
-		w.obtained = g.Obtained
+	w.scopes = union(union(g.Scopes, w.scopes), scopes)
+}
+
+// includes reports whether all has every one of some.
+func includes(all, some []string) bool {
+	return !slices.ContainsFunc(some, func(s string) bool { return !slices.Contains(all, s) })
+}
+
+// tried counts a login that was made for what a caller's grant lacked. It is
+// called with mu held.
+func (a *Authorizer) tried(who caller.ID) {
+	if w := a.wants[who]; w != nil {
 		w.logins++
 	}
-	w.scopes = union(union(g.Scopes, w.scopes), scopes)
 }
 
 // MoreScopes reports whether a new login can give the caller what the server
