@@ -65,13 +65,16 @@ type connection struct {
 	dial dialer
 
 	tools   atomic.Pointer[ToolList]
-	locked  atomic.Bool                  // the caller has to log in
+	locked  atomic.Bool                  // the caller has to log in, or has just logged in or out
 	session atomic.Pointer[wire.Session] // nil while there is none
 
 	tried     chan struct{} // closed after the first attempt
 	changed   chan struct{} // the server said that its tools changed
 	lost      chan *wire.Session
 	nudge     chan struct{} // a call would like an attempt now
+	logins    atomic.Int64  // how often the caller has logged in or out
+	relogin   chan struct{} // that has happened
+	out       chan struct{} // closed and replaced when the caller has to log in; of run alone
 	ctx       context.Context
 	cancel    context.CancelFunc
 	ended     chan struct{} // the goroutine is gone
@@ -93,6 +96,7 @@ func newConnection(cfg config.Server, opts Options, log *slog.Logger, in entranc
 		cfg: cfg, opts: opts, log: log,
 		tried: make(chan struct{}), changed: make(chan struct{}, 1),
 		lost: make(chan *wire.Session, 1), nudge: make(chan struct{}, 1),
+		relogin: make(chan struct{}, 1), out: make(chan struct{}),
 		ctx: ctx, cancel: cancel, ended: make(chan struct{}),
 		state: StateStarting, wake: make(chan struct{}),
 	}
@@ -133,14 +137,14 @@ func (c *connection) run() {
 	defer c.closing.Wait()
 	wait := firstBackoff
 	for {
-		born := time.Now()
+		born, login := time.Now(), c.logins.Load()
 		session, err := c.open()
-		if err != nil {
+		if err != nil && c.logins.Load() == login {
 			c.failed(err)
 		}
 		c.firstTime.Do(func() { close(c.tried) }) // after the state, which who waited reads next
 		if err == nil {
-			err = c.keep(session)
+			err = c.keep(session, login)
 			c.session.CompareAndSwap(session, nil)
 			c.discard(session, err)
 			c.set(StateStarting, err) // calls wait for a lost connection to come back
@@ -150,6 +154,10 @@ func (c *connection) run() {
 		}
 		if c.ctx.Err() != nil {
 			return
+		}
+		if c.logins.Load() != login { // whatever went wrong, it was the old login's
+			wait = firstBackoff
+			continue
 		}
 		if c.dial.in.required(err) {
 			c.awaitLogin(err)
@@ -184,6 +192,8 @@ func (c *connection) awaitLogin(err error) {
 		c.log.Info("server needs a login", "reason", err)
 	}
 	c.asked = true
+	close(c.out)
+	c.out = make(chan struct{})
 	c.set(StateLoginRequired, err)
 	select {
 	case <-c.nudge:
@@ -250,7 +260,8 @@ func (c *connection) list(ctx context.Context, session *wire.Session) error {
 // keep stays with an open connection until it is lost and says why. Meanwhile
 // it lists the tools again from time to time, and when the server says that
 // they changed: soon, but at most once in relistPause however often it says so.
-func (c *connection) keep(session *wire.Session) error {
+// login is what was counted in logins when the connection was opened.
+func (c *connection) keep(session *wire.Session, login int64) error {
 	regular := time.NewTicker(c.opts.Relist)
 	defer regular.Stop()
 	due := time.NewTimer(0)
@@ -259,9 +270,14 @@ func (c *connection) keep(session *wire.Session) error {
 	var listed time.Time
 	waiting := false
 	for {
+		if c.logins.Load() != login {
+			return errOtherLogin
+		}
 		select {
 		case <-session.Done():
 			return session.Err()
+		case <-c.relogin:
+			continue
 		case lost := <-c.lost:
 			if lost != session {
 				continue // an older one, which is closed already
@@ -310,12 +326,15 @@ func goneFor(err error) bool {
 
 // discard closes a conversation that nobody is to use any more, beside the
 // opening of the next one. One whose MCP session is unknown to the server for
-// one call may still be answering others, which are given time to finish.
+// one call, or is that of an older login, may still be answering others, which
+// are given time to finish, unless the caller has logged out.
 func (c *connection) discard(session *wire.Session, reason error) {
+	out := c.out
 	c.closing.Go(func() {
-		if errors.Is(reason, wire.ErrSessionLost) {
+		if errors.Is(reason, wire.ErrSessionLost) || errors.Is(reason, errOtherLogin) {
 			select {
 			case <-time.After(retireTime):
+			case <-out:
 			case <-c.ctx.Done():
 			}
 		}
@@ -330,10 +349,32 @@ func (c *connection) discard(session *wire.Session, reason error) {
 func (c *connection) set(state State, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.change(state, err)
+}
+
+// change is set with the lock held.
+func (c *connection) change(state State, err error) {
 	c.state, c.err = state, err
-	c.locked.Store(state == StateLoginRequired)
+	c.locked.Store(state == StateLoginRequired || errors.Is(err, errOtherLogin))
 	close(c.wake)
 	c.wake = make(chan struct{})
+}
+
+// errOtherLogin ends a conversation whose caller has logged in or out since.
+var errOtherLogin = errors.New("the caller has logged in or out")
+
+// renew is told that the caller has logged in or out. The conversation is that of
+// the login before, perhaps another person's: no call uses it from now on, and
+// the next one is opened.
+func (c *connection) renew() {
+	c.logins.Add(1)
+	c.mu.Lock()
+	if c.session.Swap(nil) != nil {
+		c.change(StateStarting, errOtherLogin)
+	}
+	c.mu.Unlock()
+	signal(c.relogin)
+	signal(c.nudge)
 }
 
 func (c *connection) status() Status {

@@ -152,11 +152,7 @@ func (s *Server) connectionOf(who caller.ID) *connection {
 }
 
 // Wake tells the caller's connection that a login was made or taken away.
-func (s *Server) Wake(who caller.ID) {
-	c := s.connectionOf(who)
-	signal(c.nudge)
-	signal(c.changed)
-}
+func (s *Server) Wake(who caller.ID) { s.connectionOf(who).renew() }
 
 // Ready waits until the caller has a tool list and gives it. Errors are those
 // of [Server.Call].
