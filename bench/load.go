@@ -5,10 +5,12 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"slices"
 	"strconv"
 	"sync"
@@ -17,10 +19,14 @@ import (
 
 // load describes what is asked of a proxy: the same POST again and again.
 type load struct {
+	method      string // POST when empty
 	path        string
+	headers     []string // lines of further headers, "" for none; the requests take them in turn
 	body        []byte
+	status      int // of every answer, 200 when 0
 	connections int
 	duration    time.Duration
+	once        bool // in place of the duration: as many requests as there are headers
 }
 
 // sample is what one run of a load showed.
@@ -52,11 +58,11 @@ func (l load) burst(addr string, n int) (time.Duration, error) {
 	}
 	errs := make([]error, n)
 	var wg sync.WaitGroup
-	request, began := l.request(addr), time.Now()
+	request, began := l.requests(addr)[0], time.Now()
 	for i, c := range conns {
 		wg.Go(func() {
 			if _, errs[i] = c.Write(request); errs[i] == nil {
-				errs[i] = discardAnswer(bufio.NewReaderSize(c, 64<<10))
+				errs[i] = l.discardAnswer(bufio.NewReaderSize(c, 64<<10))
 			}
 		})
 	}
@@ -68,22 +74,39 @@ func (l load) burst(addr string, n int) (time.Duration, error) {
 	return took, nil
 }
 
-func (l load) request(addr string) []byte {
-	return fmt.Appendf(nil, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
-		l.path, addr, len(l.body), l.body)
+// requests are those that are sent in turn.
+func (l load) requests(addr string) [][]byte {
+	headers := l.headers
+	if len(headers) == 0 {
+		headers = []string{""}
+	}
+	list := make([][]byte, 0, len(headers))
+	for _, h := range headers {
+		list = append(list, fmt.Appendf(nil, "%s %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n%s\r\n%s",
+			cmp.Or(l.method, http.MethodPost), l.path, addr, len(l.body), h, l.body))
+	}
+	return list
 }
 
 // run keeps all connections busy for the duration. It writes and reads HTTP/1.1
 // by hand: a general client would take more of the machine than the proxies.
-// Any answer but 200 fails the run, for it would be measured as a fast one.
+// An answer with another status fails the run, for it would be measured as a
+// fast one.
 func (l load) run(addr string) (sample, error) {
-	request := l.request(addr)
+	requests := l.requests(addr)
 	took := make([][]time.Duration, l.connections)
 	errs := make([]error, l.connections)
 	var wg sync.WaitGroup
 	start := time.Now()
 	for i := range l.connections {
-		wg.Go(func() { took[i], errs[i] = repeat(addr, request, start.Add(l.duration)) })
+		wg.Go(func() {
+			took[i], errs[i] = l.repeat(addr, requests, i, func(done int) bool {
+				if l.once {
+					return i+done*l.connections < len(requests)
+				}
+				return done == 0 || time.Now().Before(start.Add(l.duration))
+			})
+		})
 	}
 	wg.Wait()
 	s := sample{seconds: time.Since(start).Seconds()}
@@ -98,9 +121,9 @@ func (l load) run(addr string) (sample, error) {
 	return s, nil
 }
 
-// repeat sends the request over one connection until the deadline has passed,
-// once at least.
-func repeat(addr string, request []byte, deadline time.Time) ([]time.Duration, error) {
+// repeat sends requests over one connection, the first one and then every so
+// many as there are connections, while more of them are wanted.
+func (l load) repeat(addr string, requests [][]byte, first int, more func(done int) bool) ([]time.Duration, error) {
 	c, err := net.Dial("tcp", addr)
 	if err != nil {
 		return nil, err
@@ -108,12 +131,13 @@ func repeat(addr string, request []byte, deadline time.Time) ([]time.Duration, e
 	defer c.Close()
 	r := bufio.NewReaderSize(c, 64<<10)
 	took := make([]time.Duration, 0, 1<<16)
-	for len(took) == 0 || time.Now().Before(deadline) {
+	for more(len(took)) {
+		request := requests[(first+len(took)*l.connections)%len(requests)]
 		start := time.Now()
 		if _, err := c.Write(request); err != nil {
 			return nil, err
 		}
-		if err := discardAnswer(r); err != nil {
+		if err := l.discardAnswer(r); err != nil {
 			return nil, err
 		}
 		took = append(took, time.Since(start))
@@ -121,13 +145,15 @@ func repeat(addr string, request []byte, deadline time.Time) ([]time.Duration, e
 	return took, nil
 }
 
-// discardAnswer reads one HTTP/1.1 response, which must have status 200.
-func discardAnswer(r *bufio.Reader) error {
+// discardAnswer reads one HTTP/1.1 response, which must have the status that is
+// wanted.
+func (l load) discardAnswer(r *bufio.Reader) error {
 	line, err := r.ReadSlice('\n')
 	if err != nil {
 		return err
 	}
-	if !bytes.HasPrefix(line, []byte("HTTP/1.1 200")) {
+	status := cmp.Or(l.status, http.StatusOK)
+	if !bytes.HasPrefix(line, fmt.Appendf(nil, "HTTP/1.1 %d ", status)) {
 		return fmt.Errorf("the answer was %q", bytes.TrimSpace(line))
 	}
 	length := -1
@@ -144,6 +170,9 @@ func discardAnswer(r *bufio.Reader) error {
 				return err
 			}
 		}
+	}
+	if status == http.StatusNotModified {
+		return nil // it has no body, whatever its headers say (RFC 9110 §15.4.5)
 	}
 	if length < 0 {
 		return discardChunks(r)

@@ -7,9 +7,12 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // TestLoad asks a server that answers in every framing of HTTP/1.1.
@@ -49,6 +52,32 @@ func TestLoadRefusesErrors(t *testing.T) {
 	l := load{path: "/x", connections: 1, duration: time.Millisecond}
 	if _, err := l.run(s.Listener.Addr().String()); err == nil || !strings.Contains(err.Error(), "404") {
 		t.Errorf("the error is %v", err)
+	}
+}
+
+// TestLoadTakesCallersInTurn holds that each header is sent once, over however
+// many connections, and that an answer without a body is read as one.
+func TestLoadTakesCallersInTurn(t *testing.T) {
+	var mu sync.Mutex
+	got := map[string]int{}
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		got[r.Method+r.Header.Get("Authorization")]++
+		w.WriteHeader(http.StatusNotModified)
+	}))
+	defer s.Close()
+	l := load{method: http.MethodGet, path: "/x", status: http.StatusNotModified, connections: 3, once: true}
+	want := map[string]int{}
+	for _, name := range []string{"a", "b", "c", "d", "e", "f", "g"} {
+		l.headers = append(l.headers, "Authorization: "+name+"\r\n")
+		want["GET"+name] = 1
+	}
+	if _, err := l.run(s.Listener.Addr().String()); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("requests (-want +got):\n%s", diff)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"path/filepath"
@@ -64,38 +65,36 @@ func (g gate) expire(life time.Duration) error {
 	return resp.Body.Close()
 }
 
-// configure writes a configuration with the open and the closed server. Grants
-// are kept in a folder, as an operator's would be; oauth has further members of
-// the closed server's block, and more those of the whole.
-func (p *peers) configure(name string, g gate, oauth, more map[string]any) (path string, err error) {
+// configure writes a configuration. It has the open server, and the closed one
+// under some names, each with further members of its oauth block; more is other
+// members of the whole. Grants are kept in a folder, as an operator's would be.
+func (p *peers) configure(name string, g gate, closed map[string]map[string]any, more map[string]any) (path string, err error) {
 	s, err := g.state()
 	if err != nil {
 		return "", err
 	}
-	port, err := freeAddr()
+	port, err := freePort()
 	if err != nil {
 		return "", err
 	}
-	_, callback, _ := strings.Cut(port, ":")
-	number, err := strconv.Atoi(callback)
-	if err != nil {
-		return "", fmt.Errorf("looking for a free port: %w", err)
+	servers := map[string]any{"open": map[string]any{"type": "streamable-http", "url": "http://" + g.addr + "/open"}}
+	for name, oauth := range closed {
+		block := map[string]any{"server_url": s.Issuer, "resource": s.Resource, "callback_port": port}
+		maps.Copy(block, oauth)
+		servers[name] = map[string]any{"type": "streamable-http", "url": "http://" + g.addr + "/closed", "oauth": block}
 	}
-	block := map[string]any{"server_url": s.Issuer, "resource": s.Resource, "callback_port": number}
-	for k, v := range oauth {
-		block[k] = v
-	}
-	content := map[string]any{
-		"storage": map[string]any{"path": filepath.Join(p.dir, name)},
-		"mcpServers": map[string]any{
-			"open":   map[string]any{"type": "streamable-http", "url": "http://" + g.addr + "/open"},
-			"closed": map[string]any{"type": "streamable-http", "url": "http://" + g.addr + "/closed", "oauth": block},
-		},
-	}
-	for k, v := range more {
-		content[k] = v
-	}
+	content := map[string]any{"storage": map[string]any{"path": filepath.Join(p.dir, name)}, "mcpServers": servers}
+	maps.Copy(content, more)
 	return p.config(name, content)
+}
+
+func freePort() (int, error) {
+	addr, err := freeAddr()
+	if err != nil {
+		return 0, err
+	}
+	_, port, _ := strings.Cut(addr, ":")
+	return strconv.Atoi(port)
 }
 
 // login takes the link of a refused call and does what a person would do with

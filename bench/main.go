@@ -32,19 +32,21 @@ type bench struct {
 	rounds   int                            // of loads
 	starts   int                            // of what takes whole starts of a proxy
 	duration time.Duration                  // of one sample
+	callers  int                            // at most
 	samples  map[string]map[string][]sample // by key, then by proxy
 	report   report
 	began    time.Time
 }
 
 func main() {
-	quick := flag.Bool("quick", false, "measure only what has a bar, and shortly: about a minute")
+	quick := flag.Bool("quick", false, "measure only what has a bar, and shortly: about two minutes")
 	asJSON := flag.Bool("json", false, "print JSON instead of Markdown")
 	withPeers := flag.Bool("peers", true, "measure the Python mcpo as well")
 	length := flag.Duration("sample", time.Second, "run each load for so long, five times over (with -quick: 400 ms, thrice)")
-	only := flag.String("only", "", "measure one `part` alone: loads, lives or login")
+	only := flag.String("only", "", "measure one `part` alone: loads, lives, login or callers")
+	callers := flag.Int("callers", 1000, "measure ten callers, a hundred, and so on up to this `number`")
 	flag.Parse()
-	b := &bench{quick: *quick, rounds: 5, starts: 5, duration: *length, samples: map[string]map[string][]sample{}, began: time.Now()}
+	b := &bench{quick: *quick, rounds: 5, starts: 5, duration: *length, callers: *callers, samples: map[string]map[string][]sample{}, began: time.Now()}
 	if *quick {
 		b.rounds, b.starts, b.duration = 3, 1, 400*time.Millisecond
 	}
@@ -81,7 +83,9 @@ func (b *bench) run(withPeers bool, only string) error {
 			if err := figure(); err != nil {
 				return err
 			}
-			b.progress("%s", b.report.Rows[len(b.report.Rows)-1].Figure)
+			if rows := b.report.Rows; len(rows) > 0 {
+				b.progress("%s", rows[len(rows)-1].Figure)
+			}
 		}
 	}
 	return os.RemoveAll(dir)
@@ -99,6 +103,7 @@ func (b *bench) parts(only string) ([]part, error) {
 		{"loads", []func() error{b.loads}},
 		{"lives", []func() error{b.allocFigure, b.memoryFigure, b.startFigure, b.slowServersFigure, b.documentFigure}},
 		{"login", []func() error{b.oauthFigures}},
+		{"callers", []func() error{b.callerFigures}},
 	}
 	if only == "" {
 		return all, nil

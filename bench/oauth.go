@@ -24,7 +24,7 @@ func (b *bench) oauthFigures() error {
 		return err
 	}
 	defer g.stop()
-	config, err := b.peers.configure("login", g, map[string]any{"multi_user": false}, nil)
+	config, err := b.peers.configure("login", g, map[string]map[string]any{"closed": {"multi_user": false}}, nil)
 	if err != nil {
 		return err
 	}

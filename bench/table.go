@@ -36,15 +36,29 @@ type line struct {
 	Failed      string  `json:"failed,omitempty"` // why there is nothing to tell
 }
 
-// report is everything that one run of the benchmark found.
-type report struct {
-	Machine  string   `json:"machine"`
-	Versions []string `json:"versions"`
-	Rows     []row    `json:"figures"`
-	Lines    []line   `json:"loads"`
+// crowdLine is what it costs that so many callers have a connection each.
+type crowdLine struct {
+	Callers   int     `json:"callers"`
+	Memory    string  `json:"memory_per_idle_caller"`
+	FirstP50  string  `json:"first_call_p50"` // with a grant that was stored before
+	FirstP99  string  `json:"first_call_p99"`
+	Own       float64 `json:"calls_per_second"`
+	OwnCPU    string  `json:"cpu_per_call"`
+	Shared    float64 `json:"calls_per_second_one_connection"`
+	SharedCPU string  `json:"cpu_per_call_one_connection"`
+	Documents float64 `json:"documents_per_second"` // not changed
 }
 
-// markdown writes the two tables.
+// report is everything that one run of the benchmark found.
+type report struct {
+	Machine  string      `json:"machine"`
+	Versions []string    `json:"versions"`
+	Rows     []row       `json:"figures"`
+	Lines    []line      `json:"loads"`
+	Crowds   []crowdLine `json:"callers"`
+}
+
+// markdown writes the tables that there is something for.
 func (r *report) markdown(w io.Writer) {
 	fmt.Fprintf(w, "%s; %s.\n\n", r.Machine, strings.Join(r.Versions, ", "))
 	fmt.Fprintln(w, "| figure | mcpo 0.0.20 | ours | the floor | result | bar | |")
@@ -59,6 +73,14 @@ func (r *report) markdown(w io.Writer) {
 		}
 		fmt.Fprintf(w, "| %s | %s | %s | %s | %s | %s | %s |\n", f.Figure, dash(f.Python), dash(f.Ours), dash(f.Floor), f.Result, dash(f.Bar), verdict)
 	}
+	r.loads(w)
+	r.crowds(w)
+}
+
+func (r *report) loads(w io.Writer) {
+	if len(r.Lines) == 0 {
+		return
+	}
 	fmt.Fprintln(w, "\n| server | message | connections | proxy | calls/s | p50 | p99 | CPU of the proxy per call |")
 	fmt.Fprintln(w, "|---|---|--:|---|--:|--:|--:|--:|")
 	for _, l := range r.Lines {
@@ -67,6 +89,17 @@ func (r *report) markdown(w io.Writer) {
 			continue
 		}
 		fmt.Fprintf(w, "| %s | %s | %d | %s | %.0f | %s | %s | %s |\n", l.Server, l.Size, l.Connections, l.Proxy, l.PerSecond, l.P50, l.P99, l.CPUPerCall)
+	}
+}
+
+func (r *report) crowds(w io.Writer) {
+	if len(r.Crowds) == 0 {
+		return
+	}
+	fmt.Fprintln(w, "\n| callers | memory per idle caller | first call p50 | p99 | calls/s, a connection each | one connection | CPU per call, a connection each | one connection | unchanged documents/s |")
+	fmt.Fprintln(w, "|--:|--:|--:|--:|--:|--:|--:|--:|--:|")
+	for _, l := range r.Crowds {
+		fmt.Fprintf(w, "| %d | %s | %s | %s | %.0f | %.0f | %s | %s | %.0f |\n", l.Callers, l.Memory, l.FirstP50, l.FirstP99, l.Own, l.Shared, l.OwnCPU, l.SharedCPU, l.Documents)
 	}
 }
 
