@@ -34,6 +34,7 @@ func Check(ctx context.Context, o Options, w io.Writer) error {
 	}
 	o.Log = slog.New(slog.DiscardHandler) // the table has the reasons; mcpo's further tries are not asked for
 	a := &app{opts: o, logins: newLogins(o, "", false, nil)}
+	defer a.beside.Wait()
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.Background(), o.ShutdownTimeout)
 		defer cancel()

@@ -83,11 +83,16 @@ func (a *app) swap(cfg *config.Config) (gone []httpapi.Served, err error) {
 		}
 		next, fresh = append(next, s), append(fresh, s)
 	}
+	identities := newIdentities(cfg.Identity)
+	for i := range next {
+		next[i].Identify = identities.of(next[i].Server.Config().OAuth)
+	}
+	a.servers = next
+	a.handler.Publish(httpapi.NewGeneration(next, a.opts.ConfigPath == "", identities.of(nil)))
 	for _, s := range fresh {
 		a.start(s, cfg.Storage)
 	}
-	a.servers = next
-	a.handler.Publish(httpapi.NewGeneration(next, a.opts.ConfigPath == ""))
+	a.warnOfIdentity(cfg)
 	return slices.Collect(maps.Values(old)), nil
 }
 
@@ -101,8 +106,35 @@ func (a *app) serve(c config.Server, at config.Storage) (httpapi.Served, error) 
 	if err != nil {
 		return httpapi.Served{}, err
 	}
-	s = upstream.New(c, a.upstreamOptions(), access(kept, firstCaller(c)))
+	in := access(kept, firstCaller(c))
+	if !c.OAuth.MultiUser {
+		s = upstream.New(c, a.upstreamOptions(), in)
+		return httpapi.Served{Server: s, Logins: kept}, nil
+	}
+	known, err := a.catalogueOf(c, at)
+	if err != nil {
+		return httpapi.Served{}, err
+	}
+	in.Idle, in.Learned = c.OAuth.SessionTimeout, known.learned
+	s = upstream.New(c, a.upstreamOptions(), in)
+	tools, err := known.read(context.Background())
+	if err != nil {
+		a.opts.Log.Warn("the catalogue of tools cannot be read; it fills again as callers come", "server", c.Name, "error", err)
+	}
+	s.Seed(tools)
 	return httpapi.Served{Server: s, Logins: kept}, nil
+}
+
+// catalogueOf is the catalogue of a server.
+func (a *app) catalogueOf(c config.Server, at config.Storage) (*catalogue, error) {
+	kept, err := a.logins.storeFor(c, at)
+	if err != nil {
+		return nil, err
+	}
+	return &catalogue{server: c.Name, store: kept, beside: a.beside.Go,
+		failed: func(err error) {
+			a.opts.Log.Warn("keeping the catalogue of tools failed", "server", c.Name, "error", err)
+		}}, nil
 }
 
 // start brings a server to life, and asks for the login that it may need.

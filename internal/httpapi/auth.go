@@ -62,6 +62,9 @@ func (a *KeyAuth) Check(r *http.Request) *Refusal {
 	return a.missing("Missing or invalid Authorization header")
 }
 
+// Fits reports whether a key is configured and the request carries it.
+func (a *KeyAuth) Fits(r *http.Request) bool { return !a.open && a.Check(r) == nil }
+
 func (a *KeyAuth) checkBasic(h http.Header, host, credentials string) *Refusal {
 	raw, err := base64.StdEncoding.DecodeString(credentials)
 	_, password, ok := strings.Cut(string(raw), ":")

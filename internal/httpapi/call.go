@@ -45,7 +45,7 @@ func (h *Handler) call(w http.ResponseWriter, r *http.Request, m *mount, tool st
 	if refused != nil {
 		return nil, refused
 	}
-	body, err := h.callAs(w, r, m, who, tool)
+	body, err := h.callAs(w, r, m, who.ID, tool)
 	return body, h.loginError(r.Context(), m, who, err)
 }
 

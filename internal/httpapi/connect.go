@@ -100,14 +100,16 @@ func (h *Handler) askToConnect(w http.ResponseWriter, r *http.Request, m *mount)
 }
 
 // account names for people whose login it is.
-func account(who caller.ID) string {
-	switch who {
-	case caller.Shared():
+func account(who caller.Person) string {
+	switch {
+	case who.ID == caller.Shared():
 		return "everybody who uses this mcpo"
-	case caller.Local():
+	case who.ID == caller.Local():
 		return "you, on this machine"
+	case who.Label != "":
+		return who.Label
 	}
-	return who.String()
+	return who.ID.Name()
 }
 
 func (h *Handler) begin(w http.ResponseWriter, r *http.Request, m *mount) {
@@ -117,12 +119,12 @@ func (h *Handler) begin(w http.ResponseWriter, r *http.Request, m *mount) {
 		return
 	}
 	browser := browserOf(r)
-	begun, err := m.logins.Begin(r.Context(), who, browser)
+	begun, err := m.logins.Begin(r.Context(), who.ID, browser)
 	if err != nil {
 		h.outcome(w, m, err)
 		return
 	}
-	if !m.logins.Pasted() {
+	if !begun.Pasted {
 		http.Redirect(w, r, begun.URL, http.StatusSeeOther)
 		return
 	}
@@ -137,7 +139,7 @@ func (h *Handler) finishPasted(w http.ResponseWriter, r *http.Request, m *mount)
 	_, err := m.logins.FinishPasted(r.Context(), r.PostFormValue("callback_url"), "", browserOf(r))
 	if wrong := pasteAgain(err); wrong != "" {
 		pages.WriteConnect(w, http.StatusBadRequest, pages.Connect{
-			Server: m.server.Name(), Account: account(m.first()), CSRF: formToken(browserOf(r), m.server.Name()), Paste: true,
+			Server: m.server.Name(), Account: account(caller.Person{ID: m.first()}), CSRF: formToken(browserOf(r), m.server.Name()), Paste: true,
 			Error: wrong,
 		})
 		return

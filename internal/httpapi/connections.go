@@ -27,7 +27,7 @@ func (h *Handler) serveConnections(w http.ResponseWriter, r *http.Request, g *Ge
 			refused.write(w)
 			return
 		}
-		status, err := h.statusOf(r.Context(), m, who)
+		status, err := h.statusOf(r.Context(), m, who.ID)
 		if err != nil {
 			h.storeFailed(m, err).write(w)
 			return
@@ -75,7 +75,7 @@ func (h *Handler) serveDisconnect(w http.ResponseWriter, r *http.Request, m *mou
 		return
 	}
 	bodyRead(w)
-	had, err := m.logins.Logout(r.Context(), who)
+	had, err := m.logins.Logout(r.Context(), who.ID)
 	var unrevoked *oauth.NotRevokedError
 	if err != nil && !errors.As(err, &unrevoked) {
 		h.storeFailed(m, err).write(w)

@@ -12,21 +12,20 @@ import (
 
 	"mcpo/internal/caller"
 	"mcpo/internal/openapi"
-	"mcpo/internal/upstream"
 )
 
 // document is the document of a server for a caller.
 func (h *Handler) document(m *mount, who caller.ID) *openapi.Document {
-	return m.document(who, func(l *upstream.ToolList) openapi.Info { return h.info(m, l) },
+	return m.document(who, func(v view) openapi.Info { return h.info(m, v) },
 		func(warning string) { h.opts.Log.Warn("tool schema", "server", m.server.Name(), "warning", warning) })
 }
 
 // info is a server's part of its document, as mcpo words it.
-func (h *Handler) info(m *mount, l *upstream.ToolList) openapi.Info {
-	name := m.server.Name()
+func (h *Handler) info(m *mount, v view) openapi.Info {
+	name, l := m.server.Name(), v.list
 	i := openapi.Info{Title: name, Version: "1.0", Secured: h.opts.Key != ""}
 	i.ServerURL = h.base(m)
-	if m.logins != nil && l == nil {
+	if v.login {
 		i.Login = m.loginOperation()
 	}
 	if l == nil && m.single {
@@ -63,14 +62,12 @@ func pathSegment(name string) string { return url.PathEscape(name) }
 
 // viewer is whose tools a document shows. Those who are nobody, or not allowed
 // to call, see what a caller sees who has not logged in.
-func (h *Handler) viewer(r *http.Request, m *mount) (caller.ID, bool) {
+func (h *Handler) viewer(r *http.Request, m *mount) caller.ID {
 	if !m.personal() {
-		return caller.Shared(), true
+		return caller.Shared()
 	}
-	if who, refused := h.who(r, m); refused == nil {
-		return who, true
-	}
-	return caller.ID{}, false
+	who, _ := h.who(r, m)
+	return who.ID
 }
 
 // documentPatience is how long a document waits for the tools of a caller whose
@@ -80,8 +77,8 @@ const documentPatience = 5 * time.Second
 // readyViewer is the viewer. A server with logins is asked first, for a login
 // may have been made meanwhile, even by another process.
 func (h *Handler) readyViewer(r *http.Request, m *mount) caller.ID {
-	who, known := h.viewer(r, m)
-	if m.logins != nil && known {
+	who := h.viewer(r, m)
+	if m.logins != nil && who != (caller.ID{}) {
 		ctx, cancel := context.WithTimeout(r.Context(), documentPatience)
 		defer cancel()
 		_, _ = m.server.Ready(ctx, who) // whatever comes, there is a document
@@ -190,7 +187,7 @@ func or(s, otherwise string) string {
 // connections, which ask for them in these two steps.
 func (h *Handler) serveInstructions(w http.ResponseWriter, r *http.Request, to route) {
 	prompt := ""
-	if who, known := h.viewer(r, to.mount); known {
+	if who := h.viewer(r, to.mount); who != (caller.ID{}) {
 		if l := to.mount.server.Tools(who); l != nil {
 			prompt = l.Info.Instructions
 		}

@@ -1,8 +1,8 @@
 package httpapi
 
 import (
+	"cmp"
 	"sync"
-	"sync/atomic"
 
 	"mcpo/internal/caller"
 	"mcpo/internal/oauth"
@@ -16,6 +16,8 @@ type Generation struct {
 	// Servers are in the configuration's order.
 	servers []*mount
 	byName  map[string]*mount
+	// identify tells callers apart where a server has no keys of its own.
+	identify *caller.Identifier
 	// single is the one server of `mcpo -- COMMAND`, whose tools are at the
 	// root; nil with a configuration file.
 	single *mount
@@ -26,14 +28,20 @@ type Served struct {
 	Server *upstream.Server
 	// Logins is nil for a server without.
 	Logins *oauth.Authorizer
+	// Identify tells its callers apart; nil for what the generation has.
+	Identify *caller.Identifier
 }
 
 // NewGeneration lends servers to the handler. With single set there is just
-// one, and its tools are served at the root.
-func NewGeneration(servers []Served, single bool) *Generation {
-	g := &Generation{byName: make(map[string]*mount, len(servers))}
+// one, and its tools are served at the root. identify tells callers apart; nil
+// knows nobody.
+func NewGeneration(servers []Served, single bool, identify *caller.Identifier) *Generation {
+	if identify == nil {
+		identify = caller.NewIdentifier(caller.Options{})
+	}
+	g := &Generation{byName: make(map[string]*mount, len(servers)), identify: identify}
 	for _, s := range servers {
-		m := &mount{server: s.Server, logins: s.Logins}
+		m := &mount{server: s.Server, logins: s.Logins, identify: cmp.Or(s.Identify, identify)}
 		g.servers = append(g.servers, m)
 		g.byName[s.Server.Name()] = m
 	}
@@ -44,14 +52,17 @@ func NewGeneration(servers []Served, single bool) *Generation {
 	return g
 }
 
-// mount is a server with the document of its newest tool list.
+// mount is a server with the documents of its tool lists.
 type mount struct {
 	server *upstream.Server
-	logins *oauth.Authorizer    // nil without
-	single bool                 // its tools are at the root
-	built  atomic.Pointer[view] // of the newest tool list
-	bare   atomic.Pointer[view] // without tools
-	mu     sync.Mutex           // one builds, the others wait for it
+	logins *oauth.Authorizer // nil without
+	// identify tells the callers of this server apart.
+	identify *caller.Identifier
+	single   bool // its tools are at the root
+
+	views sync.Map   // view → *openapi.Document
+	mu    sync.Mutex // one builds, the others wait for it
+	kept  int        // documents in views
 }
 
 // personal reports whether each caller has a login of its own.
@@ -66,47 +77,65 @@ func (m *mount) first() caller.ID {
 	return caller.Shared()
 }
 
-// view is a document with the tool list that it was built from.
+// maxViews is how many documents of a server are kept: those of callers whose
+// tools differ. Most have the same.
+const maxViews = 64
+
+// view is what a document shows: a tool list, and the way to log in.
 type view struct {
-	list     *upstream.ToolList
-	document *openapi.Document
+	list  *upstream.ToolList // nil for no tools
+	login bool
 }
 
-// document gives the document of the caller's newest tool list; it is built
-// once per list. A server that never had one has a document without tools.
-func (m *mount) document(who caller.ID, info func(*upstream.ToolList) openapi.Info, warn func(string)) *openapi.Document {
-	var list *upstream.ToolList
+// viewOf is what a caller is shown: the own tools, or before there are any the
+// way to log in. Nobody in particular is shown that and the catalogue.
+func (m *mount) viewOf(who caller.ID) view {
 	if who != (caller.ID{}) {
-		list = m.server.Tools(who)
+		list := m.server.Tools(who)
+		return view{list, list == nil && m.logins != nil}
 	}
-	built := &m.built
-	if list == nil {
-		built = &m.bare
+	if m.logins.Config().Catalog == "private" {
+		return view{nil, true}
 	}
-	if v := built.Load(); v != nil && v.list == list {
-		return v.document
+	return view{m.server.Catalogue(), true}
+}
+
+// document gives the document of what the caller is shown; it is built once for
+// each tool list.
+func (m *mount) document(who caller.ID, info func(view) openapi.Info, warn func(string)) *openapi.Document {
+	v := m.viewOf(who)
+	if d, ok := m.views.Load(v); ok {
+		return d.(*openapi.Document) //nolint:forcetypeassert // nothing else is stored
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if v := built.Load(); v != nil && v.list == list {
-		return v.document
+	if d, ok := m.views.Load(v); ok {
+		return d.(*openapi.Document) //nolint:forcetypeassert // nothing else is stored
 	}
-	var tools []openapi.Tool
-	if list != nil {
-		tools = make([]openapi.Tool, 0, len(list.Tools))
-		for _, t := range list.Tools {
-			tool, err := openapi.ParseTool(t.Raw)
-			if err != nil {
-				warn(err.Error())
-				continue
-			}
-			tools = append(tools, tool)
-		}
-	}
-	d := openapi.Build(info(list), tools)
+	d := openapi.Build(info(v), m.toolsOf(v.list, warn))
 	for _, w := range d.Warnings {
 		warn(w)
 	}
-	built.Store(&view{list, d})
+	if m.kept++; m.kept > maxViews || m.logins == nil {
+		m.views.Clear() // older lists; what is still shown is built again
+		m.kept = 1
+	}
+	m.views.Store(v, d)
 	return d
+}
+
+func (m *mount) toolsOf(list *upstream.ToolList, warn func(string)) []openapi.Tool {
+	if list == nil {
+		return nil
+	}
+	tools := make([]openapi.Tool, 0, len(list.Tools))
+	for _, t := range list.Tools {
+		tool, err := openapi.ParseTool(t.Raw)
+		if err != nil {
+			warn(err.Error())
+			continue
+		}
+		tools = append(tools, tool)
+	}
+	return tools
 }

@@ -56,7 +56,7 @@ func New(o Options) (*Handler, http.Handler) {
 	cors := NewCORS(o.CORSOrigins)
 	h := &Handler{opts: o, key: NewKeyAuth(o.Key, o.StrictAuth, cors), cors: cors,
 		root: normalise(o.RootPath), prefix: normalise(o.PathPrefix), ids: newRequestIDs(), assets: pages.Assets()}
-	h.current.Store(NewGeneration(nil, false))
+	h.current.Store(NewGeneration(nil, false, nil))
 	open := o.Loopback && o.Key == ""
 	return h, h.expectBody(GuardHost(o.Loopback, o.PublicURL, GuardOrigin(open, o.PublicURL, cors, cors.Wrap(h))))
 }
@@ -77,8 +77,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g := h.current.Load()
 	to, ok := h.route(g, r)
 	if h.opts.StrictAuth && !to.kind.open() && r.Method != http.MethodOptions {
-		if refusal := h.key.Check(r); refusal != nil {
-			refuse(refusal).write(w)
+		if refused := h.admit(r, g, to.mount); refused != nil {
+			refused.write(w)
 			return
 		}
 	}
@@ -141,8 +141,7 @@ func (h *Handler) serveLogins(w http.ResponseWriter, r *http.Request, g *Generat
 // hasTool tells a tool's path from one where there is nothing, for requests
 // that are no calls.
 func (h *Handler) hasTool(r *http.Request, to route) bool {
-	who, _ := h.viewer(r, to.mount)
-	return h.document(to.mount, who).Operations[to.tool] != nil
+	return h.document(to.mount, h.viewer(r, to.mount)).Operations[to.tool] != nil
 }
 
 func refuse(r *Refusal) *answer {

@@ -81,7 +81,7 @@ func serve(t *testing.T, s setup) *api {
 	for i, server := range a.servers {
 		served[i] = Served{Server: server}
 	}
-	h.Publish(NewGeneration(served, s.single))
+	h.Publish(NewGeneration(served, s.single, nil))
 	listener := httptest.NewServer(wrapped)
 	t.Cleanup(func() {
 		listener.CloseClientConnections()

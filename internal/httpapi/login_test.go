@@ -212,6 +212,18 @@ func TestStepUp(t *testing.T) {
 	d.do("POST", "/notes/admin", "{}").want(t, "admin after the second login", http.StatusOK, "alice")
 }
 
+// TestOtherAccount: a second login may be that of another person, whose MCP
+// session is not that of the first.
+func TestOtherAccount(t *testing.T) {
+	d := openDoor(t, doorSetup{})
+	d.login("notes")
+	d.do("POST", "/notes/whoami", "{}").want(t, "whoami", http.StatusOK, "alice")
+	link := d.do("POST", "/notes/admin", "{}").refusal(t).AuthorizationURL
+	wantPage(t, d.browse(link, oauthtest.BrowseOptions{User: "bob"}), http.StatusOK, "Connected")
+	d.do("POST", "/notes/whoami", "{}").want(t, "whoami after bob's login", http.StatusOK, "bob")
+	d.do("POST", "/notes/admin", "{}").want(t, "admin after bob's login", http.StatusOK, "bob")
+}
+
 func TestStepUpEnds(t *testing.T) {
 	d := openDoor(t, doorSetup{outside: oauthtest.Options{NeverEnough: true}})
 	d.login("notes")

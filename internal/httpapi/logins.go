@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,7 +29,7 @@ type loginDetail struct {
 
 // loginError turns an error of a server that wants a login into the answer with
 // the link; other errors stay as they are.
-func (h *Handler) loginError(ctx context.Context, m *mount, who caller.ID, err error) error {
+func (h *Handler) loginError(ctx context.Context, m *mount, who caller.Person, err error) error {
 	if m.logins == nil || err == nil {
 		return err
 	}
@@ -42,7 +43,7 @@ func (h *Handler) loginError(ctx context.Context, m *mount, who caller.ID, err e
 		}
 	case errors.As(err, &status) && lacksScope(status):
 		need = "more permission for this"
-		if !m.logins.MoreScopes(who) {
+		if !m.logins.MoreScopes(who.ID) {
 			return say(http.StatusForbidden, "%s refuses this. It asks for permission that your account there does not give; ask whoever runs it.", m.server.Name())
 		}
 	default:
@@ -66,7 +67,7 @@ func lacksScope(e *wire.StatusError) bool {
 }
 
 // connectURL is the link with which the caller begins a login.
-func (h *Handler) connectURL(ctx context.Context, m *mount, who caller.ID) (string, error) {
+func (h *Handler) connectURL(ctx context.Context, m *mount, who caller.Person) (string, error) {
 	ticket, err := m.logins.Ticket(ctx, who)
 	if err != nil {
 		return "", err
@@ -93,7 +94,7 @@ func (h *Handler) serveLogin(w http.ResponseWriter, r *http.Request, m *mount) {
 		refused.write(w)
 		return
 	}
-	_, err := m.server.Ready(r.Context(), who)
+	_, err := m.server.Ready(r.Context(), who.ID)
 	if err == nil {
 		writeJSON(w, http.StatusOK, []byte(`{"status":"connected"}`))
 		return
@@ -126,7 +127,7 @@ func (h *Handler) statusOf(ctx context.Context, m *mount, who caller.ID) (loginS
 	if err != nil {
 		return loginStatus{}, err
 	}
-	status := loginStatus{Server: m.server.Name(), Authenticated: s.Authenticated, User: who.String(), Scopes: s.Scopes}
+	status := loginStatus{Server: m.server.Name(), Authenticated: s.Authenticated, User: who.Name(), Scopes: s.Scopes}
 	if status.Scopes == nil {
 		status.Scopes = []string{}
 	}
@@ -143,7 +144,7 @@ func (h *Handler) serveStatus(w http.ResponseWriter, r *http.Request, m *mount) 
 		refused.write(w)
 		return
 	}
-	status, err := h.statusOf(r.Context(), m, who)
+	status, err := h.statusOf(r.Context(), m, who.ID)
 	if err != nil {
 		h.storeFailed(m, err).write(w)
 		return
@@ -169,10 +170,11 @@ func (h *Handler) serveClientDocument(w http.ResponseWriter, g *Generation) {
 	var uris []string
 	for _, m := range g.servers {
 		if m.logins != nil {
-			uris = append(uris, m.logins.RedirectURI())
+			uris = append(uris, m.logins.RedirectURI(m.first()), m.logins.RedirectURI(caller.User("any")))
 		}
 	}
-	body, err := oauth.Document(h.opts.PublicURL, uris)
+	slices.Sort(uris)
+	body, err := oauth.Document(h.opts.PublicURL, slices.Compact(uris))
 	if err != nil {
 		answerOf(err, "", "").write(w)
 		return

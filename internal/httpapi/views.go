@@ -12,7 +12,7 @@ import (
 func (h *Handler) serveDocs(w http.ResponseWriter, m *mount) {
 	base, title := h.root, or(h.opts.Name, "MCP OpenAPI Proxy")
 	if m != nil {
-		base, title = h.base(m), h.info(m, m.server.Tools(m.first())).Title
+		base, title = h.base(m), h.info(m, m.viewOf(m.first())).Title
 	}
 	pages.WriteDocs(w, pages.Docs{Title: title, OpenAPI: base + "/openapi.json", Assets: base + "/" + assets})
 }

@@ -112,7 +112,11 @@ func (d *doctor) failed(topic string, err error) {
 // else to ask.
 func (d *doctor) server(ctx context.Context) (more bool) {
 	const topic = "server"
-	resp, sent, err := d.askServer(ctx)
+	method := http.MethodPost
+	if d.a.transport == config.SSE {
+		method = http.MethodGet
+	}
+	resp, sent, err := d.askServer(ctx, method)
 	if err != nil {
 		d.failed(topic, fmt.Errorf("asking the server: %w", err))
 		return false
@@ -124,10 +128,25 @@ func (d *doctor) server(ctx context.Context) (more bool) {
 		d.failed(topic, err)
 		return false
 	}
+	if d.a.transport == config.Auto && (d.status == http.StatusNotFound || d.status == http.StatusMethodNotAllowed) {
+		d.tryStream(ctx, topic)
+	}
 	d.aboutStatus(topic)
 	d.aboutTLS("server's certificate", d.a.url, resp.TLS)
 	d.aboutClock("server's clock", resp.Header, sent)
 	return true
+}
+
+// tryStream asks once more as the SSE transport does, where the configuration
+// leaves open which it is.
+func (d *doctor) tryStream(ctx context.Context, topic string) {
+	resp, _, err := d.askServer(ctx, http.MethodGet)
+	if err != nil || resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusUnauthorized {
+		return
+	}
+	d.status = resp.StatusCode
+	d.challenge, _ = ParseChallenge(resp.Header)
+	d.add(topic, OK, `to save a request each time, write "type": "sse"`, "it speaks the older SSE transport")
 }
 
 // aboutStatus tells of what the server answers without a token.
@@ -164,14 +183,14 @@ func (d *doctor) redirected(topic string, resp *http.Response) {
 	}
 }
 
-// askServer sends the first message of a connection, and follows no redirect.
-// The answer's body is closed.
-func (d *doctor) askServer(ctx context.Context) (resp *http.Response, sent time.Time, err error) {
+// askServer sends what begins a connection, a message or the request for a
+// stream, and follows no redirect. The answer's body is closed.
+func (d *doctor) askServer(ctx context.Context, method string) (resp *http.Response, sent time.Time, err error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTime)
 	defer cancel()
-	method, body := http.MethodPost, initializeBody
-	if d.a.transport == config.SSE {
-		method, body = http.MethodGet, ""
+	body := initializeBody
+	if method == http.MethodGet {
+		body = ""
 	}
 	req, err := http.NewRequestWithContext(ctx, method, d.a.url.String(), strings.NewReader(body))
 	if err != nil {

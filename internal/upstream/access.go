@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"net/http"
+	"time"
 
 	"mcpo/internal/caller"
 )
@@ -14,6 +15,11 @@ type Access struct {
 	// Required reports whether an error means that the caller has to log in
 	// before anything can be asked. Such a request did not run.
 	Required func(error) bool
+	// Learned is told, if not nil, when the catalogue has grown or changed.
+	Learned func(*ToolList)
+	// Idle closes a caller's connection, other than that of First, that was not
+	// used for so long; 0 never does.
+	Idle time.Duration
 	// First is whose connection is opened at the start; nobody's when zero.
 	First caller.ID
 }
@@ -22,6 +28,9 @@ type Access struct {
 type entrance struct {
 	trip http.RoundTripper
 	need func(error) bool
+	// quiet connections have nothing lasting open, and look at their tools only
+	// while they are used: there may be thousands.
+	quiet bool
 }
 
 func (e entrance) required(err error) bool { return e.need != nil && e.need(err) }

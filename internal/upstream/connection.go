@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"mcpo/internal/caller"
 	"mcpo/internal/config"
 	"mcpo/internal/wire"
 )
@@ -63,9 +64,18 @@ type connection struct {
 	opts Options
 	log  *slog.Logger
 	dial dialer
+	// learn gives the list to use in place of one that was just read.
+	learn func(*ToolList) *ToolList
+
+	// who has it, how many use it now, and when it was used last: of a server
+	// with logins, whose mu guards them.
+	who   caller.ID
+	users int
+	used  time.Time
 
 	tools   atomic.Pointer[ToolList]
 	locked  atomic.Bool                  // the caller has to log in, or has just logged in or out
+	touched atomic.Bool                  // called since the last look at its tools
 	session atomic.Pointer[wire.Session] // nil while there is none
 
 	tried     chan struct{} // closed after the first attempt
@@ -90,10 +100,10 @@ type connection struct {
 	wake     chan struct{} // closed and replaced at each change of state
 }
 
-func newConnection(cfg config.Server, opts Options, log *slog.Logger, in entrance) *connection {
+func newConnection(cfg config.Server, opts Options, log *slog.Logger, in entrance, learn func(*ToolList) *ToolList) *connection {
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &connection{
-		cfg: cfg, opts: opts, log: log,
+		cfg: cfg, opts: opts, log: log, learn: learn,
 		tried: make(chan struct{}), changed: make(chan struct{}, 1),
 		lost: make(chan *wire.Session, 1), nudge: make(chan struct{}, 1),
 		relogin: make(chan struct{}, 1), out: make(chan struct{}),
@@ -252,7 +262,7 @@ func (c *connection) list(ctx context.Context, session *wire.Session) error {
 		return err
 	}
 	if l := newToolList(c.cfg, session.Info, tools); !l.same(c.tools.Load()) {
-		c.tools.Store(l)
+		c.tools.Store(c.learn(l))
 	}
 	return nil
 }
@@ -293,6 +303,9 @@ func (c *connection) keep(session *wire.Session, login int64) error {
 			continue
 		case <-due.C:
 		case <-regular.C:
+			if c.dial.in.quiet && !c.touched.Swap(false) {
+				continue
+			}
 		}
 		waiting, listed = false, time.Now()
 		if err := c.relist(session); err != nil {
@@ -397,6 +410,9 @@ func (c *connection) call(ctx context.Context, name string, args json.RawMessage
 		tool, ok := c.tools.Load().find(name)
 		if !ok {
 			return wire.Reply{}, ErrUnknownTool
+		}
+		if c.dial.in.quiet {
+			c.touched.Store(true)
 		}
 		reply, err := session.CallTool(ctx, tool, args, header)
 		if err == nil || ctx.Err() != nil {

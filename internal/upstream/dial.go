@@ -110,7 +110,7 @@ func (d dialer) httpOptions() wire.HTTPOptions {
 	for name, value := range d.cfg.Headers {
 		header.Set(name, value)
 	}
-	return wire.HTTPOptions{URL: d.cfg.URL, Header: header, RoundTripper: d.in.trip, Handler: d.handler, Listen: true, Log: d.log}
+	return wire.HTTPOptions{URL: d.cfg.URL, Header: header, RoundTripper: d.in.trip, Handler: d.handler, Listen: !d.in.quiet, Log: d.log}
 }
 
 // shake does the handshake and closes the conversation if it fails.

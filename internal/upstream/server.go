@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"mcpo/internal/caller"
@@ -21,6 +22,7 @@ const (
 	DefaultConnectTimeout = 60 * time.Second
 	DefaultCallTimeout    = 5 * time.Minute
 	DefaultRelist         = time.Minute
+	DefaultMaxCallers     = 10_000
 )
 
 // Options are what all servers have in common.
@@ -34,6 +36,9 @@ type Options struct {
 	ConnectTimeout time.Duration
 	// CallTimeout bounds a call to a server whose configuration sets none.
 	CallTimeout time.Duration
+	// MaxCallers is how many callers may have a connection to one server at
+	// once. Beyond, the one that was not used for longest is closed.
+	MaxCallers int
 	// Relist is the time between two looks at a server's tool list.
 	Relist time.Duration
 	Log    *slog.Logger
@@ -45,6 +50,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.CallTimeout <= 0 {
 		o.CallTimeout = DefaultCallTimeout
+	}
+	if o.MaxCallers <= 0 {
+		o.MaxCallers = DefaultMaxCallers
 	}
 	if o.Relist <= 0 {
 		o.Relist = DefaultRelist
@@ -62,11 +70,17 @@ type Server struct {
 	pool   *http.Transport // to a server with logins, for all callers
 	first  *connection     // that of the start; nil when nobody's
 
+	catalogue atomic.Pointer[ToolList]
+	learning  sync.Mutex
+	recent    []*ToolList // of callers, the oldest first; guarded by learning
+
 	mu       sync.Mutex
 	callers  map[caller.ID]*connection // of a server with logins
 	inFlight int
 	removed  bool
 	idle     chan struct{} // closed when removed and nothing is in flight
+	ending   chan struct{} // closed when the connections are to be closed
+	retiring sync.WaitGroup
 }
 
 // New makes a server; Start brings it to life. access is nil for a server
@@ -74,9 +88,9 @@ type Server struct {
 func New(cfg config.Server, opts Options, access *Access) *Server {
 	opts = opts.withDefaults()
 	s := &Server{cfg: cfg, opts: opts, log: opts.Log.With("server", cfg.Name), access: access,
-		callers: map[caller.ID]*connection{}, idle: make(chan struct{})}
+		callers: map[caller.ID]*connection{}, idle: make(chan struct{}), ending: make(chan struct{})}
 	if access == nil {
-		s.first = newConnection(cfg, opts, s.log, entrance{})
+		s.first = newConnection(cfg, opts, s.log, entrance{}, s.learn)
 		return s
 	}
 	s.pool = wire.NewTransport()
@@ -86,17 +100,13 @@ func New(cfg config.Server, opts Options, access *Access) *Server {
 	return s
 }
 
-func (s *Server) connectionFor(who caller.ID) *connection {
-	in := entrance{trip: s.access.RoundTripper(who, s.pool), need: s.access.Required}
-	c := newConnection(s.cfg, s.opts, s.log.With("caller", who.String()), in)
-	s.callers[who] = c
-	return c
-}
-
 // Start begins to connect and returns at once.
 func (s *Server) Start() {
 	if s.first != nil {
 		s.first.start()
+	}
+	if s.access != nil && s.access.Idle > 0 {
+		s.retiring.Go(func() { s.sweep(s.access.Idle, s.ending) })
 	}
 }
 
@@ -134,30 +144,14 @@ func (s *Server) Tools(who caller.ID) *ToolList {
 	return c.tools.Load()
 }
 
-// connectionOf is where callers part ways. Without logins they all share.
-func (s *Server) connectionOf(who caller.ID) *connection {
-	if s.access == nil || who == s.access.First {
-		return s.first
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	c := s.callers[who]
-	if c == nil {
-		c = s.connectionFor(who)
-		if !s.removed {
-			c.start()
-		}
-	}
-	return c
-}
-
 // Wake tells the caller's connection that a login was made or taken away.
 func (s *Server) Wake(who caller.ID) { s.connectionOf(who).renew() }
 
 // Ready waits until the caller has a tool list and gives it. Errors are those
 // of [Server.Call].
 func (s *Server) Ready(ctx context.Context, who caller.ID) (*ToolList, error) {
-	c := s.connectionOf(who)
+	c := s.take(who)
+	defer s.give(c)
 	if l := c.tools.Load(); l != nil && !c.locked.Load() {
 		return l, nil
 	}
@@ -184,7 +178,9 @@ func (s *Server) Call(ctx context.Context, who caller.ID, tool string, args json
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, ErrTimeout)
 	defer cancel()
-	reply, err := s.connectionOf(who).call(ctx, tool, args, s.cfg.Forward.Select(forwarded))
+	c := s.take(who)
+	defer s.give(c)
+	reply, err := c.call(ctx, tool, args, s.cfg.Forward.Select(forwarded))
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = ErrTimeout // a deadline of ours seen by a lower layer
 	}
@@ -229,6 +225,11 @@ func (s *Server) Close(ctx context.Context) {
 	}
 	s.mu.Lock()
 	connections := slices.Collect(maps.Values(s.callers))
+	select {
+	case <-s.ending:
+	default:
+		close(s.ending)
+	}
 	s.mu.Unlock()
 	if s.access == nil {
 		connections = append(connections, s.first)
@@ -238,6 +239,7 @@ func (s *Server) Close(ctx context.Context) {
 		all.Go(c.close)
 	}
 	all.Wait()
+	s.retiring.Wait()
 	if s.pool != nil {
 		s.pool.CloseIdleConnections()
 	}

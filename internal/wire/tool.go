@@ -22,6 +22,18 @@ type paramHeader struct {
 	name string   // the header's name without the Mcp-Param- prefix
 }
 
+// ParseTools reads elements of tools/list as they were kept somewhere. What is
+// no tool is left out.
+func ParseTools(raw []json.RawMessage) []Tool {
+	tools := make([]Tool, 0, len(raw))
+	for _, r := range raw {
+		if t, ok := parseTool(r); ok {
+			tools = append(tools, t)
+		}
+	}
+	return tools
+}
+
 // parseTool reads the little that the wire needs of a tool. Member names are
 // compared exactly, as encoding/json does for maps but not for structs.
 func parseTool(raw json.RawMessage) (Tool, bool) {

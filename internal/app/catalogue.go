@@ -1,0 +1,86 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"sync"
+
+	"mcpo/internal/oauth"
+	"mcpo/internal/store"
+	"mcpo/internal/upstream"
+	"mcpo/internal/wire"
+)
+
+// catalogue keeps what is known of a server's tools over a restart, so that
+// Open WebUI, which reads them once for everybody, still finds them before the
+// first caller has come back.
+type catalogue struct {
+	server string
+	store  oauth.Store
+	beside func(func()) // runs what goes on beside the serving
+	failed func(error)
+
+	mu      sync.Mutex
+	pending *upstream.ToolList // the newest that was not kept yet
+	busy    bool               // somebody is keeping
+}
+
+func (c *catalogue) key() store.Key { return store.Key{Kind: store.Catalogues, Server: c.server} }
+
+// learned takes a newer catalogue, to be kept by and by.
+func (c *catalogue) learned(l *upstream.ToolList) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.pending = l
+	if !c.busy {
+		c.busy = true
+		c.beside(c.keep)
+	}
+}
+
+// next gives what is still to be kept, or ends the keeping.
+func (c *catalogue) next() *upstream.ToolList {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	l := c.pending
+	c.pending, c.busy = nil, l != nil
+	return l
+}
+
+// keep writes what is learned until nothing is left.
+func (c *catalogue) keep() {
+	for l := c.next(); l != nil; l = c.next() {
+		if err := c.write(context.Background(), l); err != nil {
+			c.failed(err)
+		}
+	}
+}
+
+// read gives the tools that were kept; none when there are none.
+func (c *catalogue) read(ctx context.Context) ([]wire.Tool, error) {
+	record, err := c.store.Get(ctx, c.key())
+	if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrCorrupt) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var raw []json.RawMessage
+	if err := json.Unmarshal(record.Value, &raw); err != nil {
+		return nil, err
+	}
+	return wire.ParseTools(raw), nil
+}
+
+func (c *catalogue) write(ctx context.Context, l *upstream.ToolList) error {
+	raw := make([]json.RawMessage, len(l.Tools))
+	for i, t := range l.Tools {
+		raw[i] = t.Raw
+	}
+	value, err := json.Marshal(raw)
+	if err != nil {
+		return err
+	}
+	return c.store.Put(ctx, store.Record{Key: c.key(), Value: value})
+}

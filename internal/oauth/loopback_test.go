@@ -1,0 +1,411 @@
+package oauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+
+	"mcpo/internal/caller"
+	"mcpo/internal/config"
+	"mcpo/internal/oauthtest"
+	"mcpo/internal/store"
+)
+
+// freePort is one that nobody has at the moment.
+func freePort(t testing.TB) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+// home is a machine with a browser: its loopback port leads to whichever
+// authorizer knows the state.
+type home struct {
+	*Loopback
+	port int
+	mu   sync.Mutex
+	all  []*Authorizer
+}
+
+func newHome(t testing.TB) *home {
+	t.Helper()
+	h := &home{port: freePort(t)}
+	h.Loopback = NewLoopback(h, slog.New(slog.DiscardHandler))
+	t.Cleanup(h.Close)
+	return h
+}
+
+func (h *home) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h.mu.Lock()
+	all := h.all
+	h.mu.Unlock()
+	for _, a := range all {
+		if a.Knows(r.Context(), r.URL.Query().Get("state")) {
+			if _, err := a.Finish(r.Context(), r.URL.Query(), ""); err != nil {
+				http.Error(w, err.Error(), http.StatusBadRequest)
+				return
+			}
+			_, _ = io.WriteString(w, "Connected to "+a.name)
+			return
+		}
+	}
+	http.Error(w, "unknown", http.StatusNotFound)
+}
+
+// authorizer is one whose logins come back to the home's port.
+func (h *home) authorizer(t testing.TB, s *oauthtest.Server, change func(*Options)) *Authorizer {
+	t.Helper()
+	a := authorizer(t, s.MCP, func(o *Options) {
+		o.Loopback, o.Server.OAuth.UseLoopback, o.Server.OAuth.CallbackPort = h.Loopback, true, h.port
+		if change != nil {
+			change(o)
+		}
+	})
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.all = append(h.all, a)
+	return a
+}
+
+// closed checks that nobody listens at the port any more.
+func (h *home) closed(t testing.TB) {
+	t.Helper()
+	for _, host := range []string{"127.0.0.1", "::1"} {
+		if conn, err := net.Dial("tcp", net.JoinHostPort(host, fmt.Sprint(h.port))); err == nil {
+			conn.Close()
+			t.Errorf("port %d of %s is still open", h.port, host)
+		}
+	}
+}
+
+func (h *home) browse(t testing.TB, to string) string {
+	t.Helper()
+	page, err := oauthtest.Browse(testContext(t), to, oauthtest.BrowseOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return page.Body
+}
+
+// TestLoopback: the browser comes back to the port, which is closed after that.
+func TestLoopback(t *testing.T) {
+	s, h := oauthtest.Start(t, oauthtest.Options{}), newHome(t)
+	a := h.authorizer(t, s, nil)
+	if a.Pasted(who) {
+		t.Error("nothing is pasted here")
+	}
+	b := begun(t, a)
+	if b.RedirectURI != fmt.Sprintf("http://localhost:%d/callback", h.port) {
+		t.Errorf("the redirect URI is %s", b.RedirectURI)
+	}
+	if body := h.browse(t, b.URL); body != "Connected to test" {
+		t.Errorf("the page says %q", body)
+	}
+	if err := <-b.Outcome; err != nil {
+		t.Errorf("the outcome is %v", err)
+	}
+	works(t, a)
+	h.closed(t)
+}
+
+// TestOutcome tells why a login came to nothing.
+func TestOutcome(t *testing.T) {
+	s, h := oauthtest.Start(t, oauthtest.Options{AutoApprove: true, AuthorizeError: "access_denied"}), newHome(t)
+	a := h.authorizer(t, s, nil)
+	refused, left, closed := begun(t, a), begun(t, a), begun(t, a)
+	h.browse(t, refused.URL)
+	var denied *DeniedError
+	if err := <-refused.Outcome; !errors.As(err, &denied) {
+		t.Errorf("refused: %v", err)
+	}
+	left.Done()
+	if err := <-left.Outcome; !errors.Is(err, context.Canceled) {
+		t.Errorf("given up: %v", err)
+	}
+	a.Close()
+	if err := <-closed.Outcome; !errors.Is(err, context.Canceled) {
+		t.Errorf("closed: %v", err)
+	}
+}
+
+// TestPortOfAnotherMcpo: one that shares the store takes what comes back, and
+// one that does not leaves the login half begun nowhere.
+func TestPortOfAnotherMcpo(t *testing.T) {
+	s, first, second := oauthtest.Start(t, oauthtest.Options{AutoApprove: true}), newHome(t), newHome(t)
+	second.port = first.port
+	dir := t.TempDir()
+	files := func(o *Options) { o.Store = openFiles(t, dir) }
+	a, b := first.authorizer(t, s, files), second.authorizer(t, s, files)
+	stays := begun(t, a)
+	login := begun(t, b)
+	if body := first.browse(t, login.URL); body != "Connected to test" {
+		t.Errorf("the page says %q", body)
+	}
+	if err := <-login.Outcome; err != nil {
+		t.Errorf("the outcome is %v", err)
+	}
+	works(t, b)
+	c := second.authorizer(t, s, nil)
+	var inUse *PortInUseError
+	if l, err := c.Begin(testContext(t), who, ""); !errors.As(err, &inUse) || kept(t, c, store.Logins) != 0 {
+		t.Errorf("with another store: %v, %v", l, err)
+	}
+	stays.Done()
+	first.closed(t)
+}
+
+// TestPortInUse: the login does not even begin, and the error says what to do.
+func TestPortInUse(t *testing.T) {
+	for _, host := range []string{"127.0.0.1:0", "[::1]:0"} {
+		l, err := net.Listen("tcp", host)
+		if err != nil {
+			t.Logf("%s: %v", host, err)
+			continue
+		}
+		defer l.Close()
+		s, h := oauthtest.Start(t, oauthtest.Options{}), newHome(t)
+		h.port = l.Addr().(*net.TCPAddr).Port
+		a := h.authorizer(t, s, nil)
+		b, err := a.Begin(testContext(t), who, "")
+		var inUse *PortInUseError
+		if b != nil || !errors.As(err, &inUse) || inUse.Port != h.port || !strings.Contains(err.Error(), "callback_port") {
+			t.Errorf("Begin = %v, %v", b, err)
+		}
+		if n := s.Requests("mcp") + s.Requests("register") + kept(t, a, store.Logins); n != 0 {
+			t.Errorf("the login half began")
+		}
+	}
+}
+
+// TestPortNotAllowed is another matter than one that is in use.
+func TestPortNotAllowed(t *testing.T) {
+	h := newHome(t)
+	_, err := h.open(1 << 20)
+	var inUse *PortInUseError
+	if err == nil || errors.As(err, &inUse) {
+		t.Errorf("open: %v", err)
+	}
+}
+
+// TestTwoServersOnOnePort, and two logins at one server: the port stays open
+// for the last of them.
+func TestTwoServersOnOnePort(t *testing.T) {
+	s, h, shared := oauthtest.Start(t, oauthtest.Options{}), newHome(t), store.NewMemory()
+	a := h.authorizer(t, s, func(o *Options) { o.Store = shared })
+	b := h.authorizer(t, s, func(o *Options) { o.Store, o.Server.Name = shared, "other" })
+	first, again, other := begun(t, a), begun(t, a), begun(t, b)
+	if body := h.browse(t, other.URL); body != "Connected to other" {
+		t.Errorf("the other's page says %q", body)
+	}
+	if body := h.browse(t, again.URL); body != "Connected to test" {
+		t.Errorf("the page says %q", body)
+	}
+	if body := h.browse(t, first.URL); body != "Connected to test" {
+		t.Errorf("the first login's page says %q", body)
+	}
+	h.closed(t)
+	begun(t, a).Done()
+	h.closed(t)
+}
+
+// TestLoopbackIsLeft: a login that is given up, that fails to begin, and an
+// authorizer that is closed leave the port.
+func TestLoopbackIsLeft(t *testing.T) {
+	s, h := oauthtest.Start(t, oauthtest.Options{}), newHome(t)
+	a := h.authorizer(t, s, nil)
+	b := begun(t, a)
+	b.Done()
+	b.Done()
+	h.closed(t)
+	begun(t, a)
+	a.Close()
+	h.closed(t)
+	s.Set(func(o *oauthtest.Options) { o.NoRegistration = true })
+	if _, err := h.authorizer(t, s, nil).Begin(testContext(t), who, ""); err == nil {
+		t.Error("the login began")
+	}
+	h.closed(t)
+}
+
+// TestOtherStates at the port do not end the wait for the right one.
+func TestOtherStates(t *testing.T) {
+	s, h := oauthtest.Start(t, oauthtest.Options{AutoApprove: true}), newHome(t)
+	a := h.authorizer(t, s, nil)
+	b := begun(t, a)
+	for path, want := range map[string]int{"/callback?state=x&code=y": 404, "/callback": 404, "/": 404, "/callback/": 404, "/callback/x": 404} {
+		if got := h.get(t, http.MethodGet, path); got != want {
+			t.Errorf("%s: %d", path, got)
+		}
+	}
+	if got := h.get(t, http.MethodPost, "/callback?state="+b.State); got != http.StatusMethodNotAllowed {
+		t.Errorf("POST: %d", got)
+	}
+	if body := h.browse(t, b.URL); body != "Connected to test" {
+		t.Errorf("the page says %q", body)
+	}
+}
+
+func (h *home) get(t testing.TB, method, path string) int {
+	t.Helper()
+	req, err := http.NewRequestWithContext(testContext(t), method, fmt.Sprintf("http://127.0.0.1:%d%s", h.port, path), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	by := &http.Transport{DisableKeepAlives: true}
+	resp, err := by.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	return resp.StatusCode
+}
+
+// TestAnswerIsSent although the port is closed while it is written.
+func TestAnswerIsSent(t *testing.T) {
+	port, closing := freePort(t), make(chan func(), 1)
+	l := NewLoopback(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		(<-closing)()
+		_, _ = io.WriteString(w, strings.Repeat("done ", 100000))
+	}), slog.New(slog.DiscardHandler))
+	defer l.Close()
+	done, err := l.open(port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	closing <- done
+	by := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := by.Get(fmt.Sprintf("http://localhost:%d/callback", port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if body, err := io.ReadAll(resp.Body); err != nil || len(body) != 500000 {
+		t.Errorf("%d bytes, %v", len(body), err)
+	}
+	(&home{port: port}).closed(t)
+}
+
+// TestLoopbackClose ends ports that are open, and what is asked there.
+func TestLoopbackClose(t *testing.T) {
+	h := newHome(t)
+	if _, err := h.open(h.port); err != nil {
+		t.Fatal(err)
+	}
+	idle, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", h.port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer idle.Close()
+	h.Close()
+	h.closed(t)
+}
+
+// TestWhereBrowsersComeBack: whether that is at the loopback port, on mcpo's
+// pages, or nowhere, so that the address is pasted.
+func TestWhereBrowsersComeBack(t *testing.T) {
+	for name, test := range map[string]struct {
+		change       func(*config.OAuth)
+		web, nowhere bool // Options.WebCallback; no Loopback
+		uri          string
+		loopback     bool
+		pasted       bool
+	}{
+		"port":               {uri: "http://localhost:3030/callback", loopback: true},
+		"another port":       {change: func(o *config.OAuth) { o.CallbackPort = 4040 }, uri: "http://localhost:4040/callback", loopback: true},
+		"web":                {web: true, uri: "http://localhost:8000/oauth/my%20%2F%20server/callback"},
+		"no loopback":        {change: func(o *config.OAuth) { o.UseLoopback = false }, uri: "http://localhost:3030/callback", pasted: true},
+		"nobody waits":       {nowhere: true, uri: "http://localhost:3030/callback", pasted: true},
+		"configured":         {change: redirects("http://127.0.0.1:5050/callback", "https://x.example/"), uri: "http://127.0.0.1:5050/callback", loopback: true},
+		"configured web":     {change: redirects("http://localhost:8000/oauth/x/callback"), uri: "http://localhost:8000/oauth/x/callback"},
+		"configured, beside": {change: redirects("http://localhost:80001/callback2"), uri: "http://localhost:80001/callback2", pasted: true},
+		"elsewhere":          {change: redirects("https://app.example/callback"), uri: "https://app.example/callback", pasted: true},
+		"https at home":      {change: redirects("https://localhost:5050/callback"), uri: "https://localhost:5050/callback", pasted: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := authorizer(t, "https://mcp.example/mcp", func(o *Options) {
+				o.Server.Name, o.WebCallback, o.Server.OAuth.UseLoopback = "my / server", test.web, true
+				if !test.nowhere {
+					o.Loopback = NewLoopback(nil, o.Log)
+				}
+				if test.change != nil {
+					test.change(o.Server.OAuth)
+				}
+			})
+			if one := a.RedirectURI(caller.User("ada")); a.cfg.ClientMetadata == nil && one != "http://localhost:8000/oauth/my%20%2F%20server/callback" {
+				t.Errorf("an account's browser comes back to %s", one)
+			}
+			if got := a.RedirectURI(who); got != test.uri || a.usesLoopback(got) != test.loopback || a.Pasted(who) != test.pasted {
+				t.Errorf("%s; loopback %v, pasted %v", got, a.usesLoopback(got), a.Pasted(who))
+			}
+		})
+	}
+}
+
+func redirects(uris ...string) func(*config.OAuth) {
+	return func(o *config.OAuth) { o.ClientMetadata = &config.ClientMetadata{RedirectURIs: uris} }
+}
+
+func TestPortOf(t *testing.T) {
+	for uri, want := range map[string]int{"http://localhost:3030/callback": 3030, "http://localhost/callback": 80, "http://[::1]:1/callback": 1} {
+		if got := portOf(uri); got != want {
+			t.Errorf("%s: %d", uri, got)
+		}
+	}
+}
+
+// TestFinishPasted: the person copies the address that the browser ended at.
+func TestFinishPasted(t *testing.T) {
+	s := oauthtest.Start(t, oauthtest.Options{AutoApprove: true})
+	a := authorizer(t, s.MCP, nil)
+	b := begun(t, a)
+	query := browsed(t, b.URL, oauthtest.BrowseOptions{})
+	for _, text := range []string{"", "   ", "hello", "http://localhost:3030/callback", "http://localhost:3030/callback?state=" + b.State, "%zz", "http://[", b.RedirectURI + "?codes=x"} {
+		if _, err := a.FinishPasted(testContext(t), text, b.State, ""); !errors.Is(err, ErrNoCode) || !strings.Contains(err.Error(), "No authorization code found") {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+	if _, err := a.FinishPasted(testContext(t), b.RedirectURI+"?code=x&state=another", b.State, ""); !errors.Is(err, ErrUnknownLogin) {
+		t.Errorf("with another state: %v", err)
+	}
+	if n := s.Requests("token"); n != 0 {
+		t.Errorf("%d token requests", n)
+	}
+	// None of this has ended the login.
+	if got, err := a.FinishPasted(testContext(t), " \n"+b.RedirectURI+"?"+query.Encode()+" \r\n", b.State, ""); err != nil || got != who {
+		t.Errorf("%v, %v", got, err)
+	}
+	works(t, a)
+	if _, err := a.FinishPasted(testContext(t), b.RedirectURI+"?"+query.Encode(), b.State, ""); !errors.Is(err, ErrUnknownLogin) {
+		t.Errorf("again: %v", err)
+	}
+}
+
+// TestFinishPastedDenied: an error that is pasted ends the login.
+func TestFinishPastedDenied(t *testing.T) {
+	s := oauthtest.Start(t, oauthtest.Options{AutoApprove: true, AuthorizeError: "access_denied"})
+	a := authorizer(t, s.MCP, nil)
+	b := begun(t, a)
+	query := browsed(t, b.URL, oauthtest.BrowseOptions{})
+	var denied *DeniedError
+	if _, err := a.FinishPasted(context.Background(), b.RedirectURI+"?"+query.Encode(), "", ""); !errors.As(err, &denied) {
+		t.Errorf("FinishPasted: %v", err)
+	}
+	if a.Knows(testContext(t), b.State) {
+		t.Error("the login still waits")
+	}
+	if _, err := url.Parse(b.URL); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,115 @@
+package upstream
+
+import (
+	"time"
+
+	"mcpo/internal/caller"
+)
+
+// connectionOf is where callers part ways. Without logins they all share.
+func (s *Server) connectionOf(who caller.ID) *connection {
+	if s.access == nil || who == s.access.First {
+		return s.first
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.callersOwn(who)
+}
+
+// take hands out the caller's connection for a use that give ends. Until then
+// it is not closed for being idle.
+func (s *Server) take(who caller.ID) *connection {
+	if s.access == nil || who == s.access.First {
+		return s.first
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.callersOwn(who)
+	c.users++
+	return c
+}
+
+func (s *Server) give(c *connection) {
+	if c == s.first {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c.users--
+	c.used = time.Now()
+}
+
+// callersOwn finds or makes the caller's connection, while mu is held: one,
+// however many ask at the same time.
+func (s *Server) callersOwn(who caller.ID) *connection {
+	c := s.callers[who]
+	if c != nil {
+		c.used = time.Now()
+		return c
+	}
+	if len(s.callers) >= s.opts.MaxCallers && !s.removed {
+		s.evict()
+	}
+	c = s.connectionFor(who)
+	if !s.removed {
+		c.start()
+	}
+	return c
+}
+
+// connectionFor makes the caller's connection.
+func (s *Server) connectionFor(who caller.ID) *connection {
+	in := entrance{trip: s.access.RoundTripper(who, s.pool), need: s.access.Required, quiet: who != s.access.First}
+	c := newConnection(s.cfg, s.opts, s.log.With("caller", who.String()), in, s.learn)
+	c.who, c.used = who, time.Now()
+	s.callers[who] = c
+	return c
+}
+
+// evict closes the connection that was not used for longest. Where all are in
+// use there is one more than there should be, for a while.
+func (s *Server) evict() {
+	var oldest *connection
+	for _, c := range s.callers {
+		if c != s.first && c.users == 0 && (oldest == nil || c.used.Before(oldest.used)) {
+			oldest = c
+		}
+	}
+	if oldest != nil {
+		s.retire(oldest)
+	}
+}
+
+// retire closes a caller's connection beside all else. The next use opens a new
+// one.
+func (s *Server) retire(c *connection) {
+	delete(s.callers, c.who)
+	s.retiring.Go(c.close)
+}
+
+// sweep closes connections that are idle, until stop.
+func (s *Server) sweep(idle time.Duration, stop <-chan struct{}) {
+	tick := time.NewTicker(max(idle/8, 10*time.Millisecond))
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-stop:
+			return
+		}
+		s.mu.Lock()
+		for _, c := range s.callers {
+			if c != s.first && c.users == 0 && time.Since(c.used) > idle {
+				s.retire(c)
+			}
+		}
+		s.mu.Unlock()
+	}
+}
+
+// Callers is how many callers have a connection.
+func (s *Server) Callers() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.callers)
+}
