@@ -32,6 +32,11 @@ func (h *Handler) serveConnections(w http.ResponseWriter, r *http.Request, g *Ge
 			h.storeFailed(m, err).write(w)
 			return
 		}
+		if name := account(who); len(list) == 0 {
+			view.Account = name
+		} else if name != view.Account {
+			view.Account = "" // it differs from server to server
+		}
 		list = append(list, status)
 		view.Servers = append(view.Servers, h.connectionView(m, status))
 	}
@@ -49,12 +54,12 @@ func (h *Handler) serveConnections(w http.ResponseWriter, r *http.Request, g *Ge
 }
 
 func (h *Handler) connectionView(m *mount, s loginStatus) pages.Connection {
-	c := pages.Connection{Name: s.Server, State: "not connected", User: s.User, Scopes: s.Scopes, ConnectPath: h.base(m) + "/login"}
+	c := pages.Connection{Name: s.Server, State: "not connected", Scopes: s.Scopes, ConnectPath: h.base(m) + "/login"}
 	if s.Authenticated {
 		c.State, c.ConnectPath = "connected", ""
 		c.DisconnectPath = h.root + "/connections/" + pathSegment(s.Server) + "/disconnect"
 	}
-	if s.ExpiresAt != nil {
+	if s.ExpiresAt != nil && !s.renewable {
 		c.ExpiresAt = *s.ExpiresAt
 	}
 	return c

@@ -120,6 +120,7 @@ type loginStatus struct {
 	User          string     `json:"user"`
 	ExpiresAt     *time.Time `json:"expires_at"` // of the access token; null when not known
 	Scopes        []string   `json:"scopes"`
+	renewable     bool       // the access token, before it runs out
 }
 
 func (h *Handler) statusOf(ctx context.Context, m *mount, who caller.ID) (loginStatus, error) {
@@ -127,7 +128,7 @@ func (h *Handler) statusOf(ctx context.Context, m *mount, who caller.ID) (loginS
 	if err != nil {
 		return loginStatus{}, err
 	}
-	status := loginStatus{Server: m.server.Name(), Authenticated: s.Authenticated, User: who.Name(), Scopes: s.Scopes}
+	status := loginStatus{Server: m.server.Name(), Authenticated: s.Authenticated, User: who.Name(), Scopes: s.Scopes, renewable: s.Renewable}
 	if status.Scopes == nil {
 		status.Scopes = []string{}
 	}
