@@ -298,7 +298,7 @@ func TestRefusals(t *testing.T) {
 		{args: []string{"doctor"}, say: "write: mcpo doctor URL"},
 		{args: []string{"doctor", "a", "b", "-cc"}, say: "write: mcpo doctor URL"},
 		{args: []string{"doctor", "notion"}, say: "write: mcpo doctor https://HOST/PATH"},
-		{args: []string{"doctor", "ftp://h/mcp"}, say: "--type streamable-http needs exactly one URL"},
+		{args: []string{"doctor", "ftp://h/mcp"}, say: "write: mcpo doctor https://HOST/PATH"},
 		{args: []string{"version", "now"}, say: "write: mcpo version"},
 		{args: []string{"completion", "tcsh"}, say: "bash|zsh|fish|powershell"},
 		{args: []string{"completion"}, say: "bash|zsh|fish|powershell"},

@@ -4,11 +4,13 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"net/url"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"mcpo/internal/app"
+	"mcpo/internal/config"
 )
 
 // loginCommands are what mcpo does about logins, each given the server, or the
@@ -94,14 +96,15 @@ func (p *program) runDoctor(cmd *cobra.Command, s *settings, args []string) erro
 		target = args[0]
 	}
 	var command []string
+	u, err := url.Parse(target)
 	switch {
-	case strings.Contains(target, "://"):
+	case err == nil && isWeb(u):
 		s.configPath, command = "", []string{target}
-		if s.serverType == "stdio" {
-			s.serverType = "streamable-http"
+		if s.serverType == config.Stdio {
+			s.serverType = config.Auto
 		}
 	case s.configPath == "":
-		return usagef("%s is no URL; write: mcpo doctor https://HOST/PATH, or: mcpo doctor SERVER --config FILE", printable(target))
+		return usagef("%s is no such URL; write: mcpo doctor https://HOST/PATH, or: mcpo doctor SERVER --config FILE", printable(target))
 	}
 	o, err := p.loginOptions(s, command)
 	if err != nil {

@@ -160,20 +160,50 @@ func Logout(ctx context.Context, o Options, name string, w io.Writer) error {
 	}
 	defer kept.Close()
 	had, err := kept.Logout(ctx, firstCaller(s))
+	said, err := loggedOut(name, had, err)
+	if err != nil {
+		return err
+	}
+	if !had {
+		said += othersAt(ctx, l.files, name, hereURL(o, cfg))
+	}
+	_, err = io.WriteString(w, said)
+	return err
+}
+
+// loggedOut says for a person what came of a logout.
+func loggedOut(name string, had bool, err error) (said string, failed error) {
 	var alive *oauth.NotRevokedError
 	switch {
 	case err == nil && had:
-		_, err = fmt.Fprintf(w, "Logged out of %s. Its tokens were revoked.\n", name)
+		return fmt.Sprintf("Logged out of %s. Its tokens were revoked.\n", name), nil
 	case err == nil:
-		_, err = fmt.Fprintf(w, "Not logged in at %s.\n", name)
+		return fmt.Sprintf("Not logged in at %s.\n", name), nil
 	case errors.As(err, &alive) && alive.Err == nil:
-		_, err = fmt.Fprintf(w, "Logged out of %s. Its tokens were removed here, and may still be valid there: %s.\n", name, OneLine(alive.Error()))
+		return fmt.Sprintf("Logged out of %s. Its tokens were removed here, and may still be valid there: %s.\n", name, OneLine(alive.Error())), nil
 	case errors.As(err, &alive):
-		err = failf("logged out of %s here, but %s", name, OneLine(err.Error()))
-	default:
-		err = failf("logging out of %s: %w", name, err)
+		return "", failf("logged out of %s here, but %s", name, OneLine(err.Error()))
 	}
-	return err
+	return "", failf("logging out of %s: %s", name, OneLine(err.Error()))
+}
+
+// othersAt names those who are logged in at a server, where a person may have
+// meant one of them.
+func othersAt(ctx context.Context, kept oauth.Store, name, publicURL string) string {
+	all, err := oauth.List(ctx, kept)
+	if err != nil {
+		return "" // nothing was asked of it
+	}
+	var others []string
+	for _, h := range all {
+		if h.Server == name {
+			others = append(others, OneLine(h.Caller.String()))
+		}
+	}
+	if len(others) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("Logged in there: %s. Each of them disconnects at %s/connections.\n", strings.Join(others, ", "), publicURL)
 }
 
 // loginServer finds the server that a command about logins names.
