@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -112,6 +113,10 @@ func (l *Loopback) Close() {
 
 func (l *Loopback) listen(port int) (*openPort, error) {
 	v4, err := net.Listen("tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	var impossible *net.AddrError
+	if errors.Is(err, fs.ErrPermission) || errors.As(err, &impossible) {
+		return nil, fmt.Errorf("opening port %d for browsers that come back: %w; set callback_port to another one", port, err)
+	}
 	if err != nil {
 		return nil, &PortInUseError{port, err}
 	}
@@ -141,6 +146,9 @@ func portOf(redirectURI string) int {
 	if err != nil {
 		return 0
 	}
-	port, _ := strconv.Atoi(u.Port())
+	port, err := strconv.Atoi(u.Port())
+	if err != nil {
+		return 80 // a loopback port is one of http
+	}
 	return port
 }
