@@ -326,6 +326,23 @@ func TestLoginAtThePublicURL(t *testing.T) {
 	}
 }
 
+// TestLoginAtThePublicURLWithoutMcpo has nobody there to take what comes back.
+func TestLoginAtThePublicURLWithoutMcpo(t *testing.T) {
+	s := oauthtest.Start(t, oauthtest.Options{})
+	o := protectedBy(t, s.MCP, "")
+	o.PublicURL = fmt.Sprintf("http://localhost:%d", freePort(t))
+	p := newPerson(t)
+	open, arrived := p.browser(oauthtest.BrowseOptions{})
+	o.Terminal = Terminal{Out: p, In: p.read, Browse: open}
+	done := make(chan error, 1)
+	go func() { done <- Login(t.Context(), o, "lab", io.Discard) }()
+	p.reads("paste it here")
+	p.types(arrived().URL)
+	if err := <-done; err != nil {
+		t.Errorf("Login = %v", err)
+	}
+}
+
 func TestLoginThatCannotBegin(t *testing.T) {
 	s := oauthtest.Start(t, oauthtest.Options{PKCEMethods: []string{}})
 	o := protectedBy(t, s.MCP, "")
