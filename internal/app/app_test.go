@@ -44,7 +44,10 @@ func run(t *testing.T, o Options) *running {
 	ready, done := make(chan string, 1), make(chan error, 1)
 	reload := make(chan struct{})
 	o.Host, o.CORSAllowOrigins, o.MaxBody = "127.0.0.1", []string{"*"}, 4<<20
-	o.ShutdownTimeout, o.Log, o.Build = hurry, slog.New(slog.DiscardHandler), "test"
+	o.ShutdownTimeout, o.Build = hurry, "test"
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
 	o.Ready, o.Reload = func(addr string) { ready <- addr }, reload
 	if o.ServerType == "" {
 		o.ServerType = "stdio"

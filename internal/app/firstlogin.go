@@ -60,19 +60,6 @@ func (p *prompt) typed() <-chan string {
 	return p.lines
 }
 
-// line waits for the next line that is typed.
-func (p *prompt) line(ctx context.Context) (string, error) {
-	select {
-	case text, open := <-p.typed():
-		if !open {
-			return "", io.EOF
-		}
-		return text, nil
-	case <-ctx.Done():
-		return "", context.Cause(ctx)
-	}
-}
-
 // firstLogin asks the person who started mcpo to log in at a server that is used
 // by one caller, if that is needed. It gives up with ctx.
 func (a *app) firstLogin(ctx context.Context, s httpapi.Served, at config.Storage) {
@@ -85,9 +72,10 @@ func (a *app) firstLogin(ctx context.Context, s httpapi.Served, at config.Storag
 	if cfg.OAuth.MultiUser && a.opts.Terminal.In == nil && a.opts.Terminal.Browse == nil {
 		return // the people whose logins these are come by themselves
 	}
-	if err := a.prompt.login(ctx, s.Logins, who, cfg.Name); err != nil && ctx.Err() == nil {
-		a.opts.Log.Error("the login did not begin", "server", cfg.Name, "error", err,
-			"hint", "open "+a.logins.publicURL+"/"+cfg.Name+"/login, or run: mcpo login "+cfg.Name)
+	err := a.prompt.login(ctx, s.Logins, who, cfg.Name)
+	if err != nil && ctx.Err() == nil && !errors.Is(err, context.Canceled) { // given up with the server
+		a.opts.Log.Error("the login was not made", "server", cfg.Name, "error", err,
+			"hint", "open "+loginPage(a.logins.publicURL, cfg)+", or run: mcpo login "+cfg.Name)
 	}
 }
 
@@ -126,27 +114,13 @@ func (p *prompt) paste(ctx context.Context, logins *oauth.Authorizer, who caller
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, oauth.LoginTime)
-	defer cancel()
+	defer begun.Done()
 	fmt.Fprintf(p.terminal.Out, "\nOpen this page to connect %s:\n%s\n\n%s", server, begun.URL, pasteHelp)
-	for {
-		text, err := p.line(ctx)
-		if err != nil {
-			return err
-		}
-		if strings.TrimSpace(text) == "" {
-			continue
-		}
-		_, err = logins.FinishPasted(ctx, text, begun.State, "")
-		if again := pasteAgain(err); again != "" {
-			fmt.Fprintln(p.terminal.Out, again)
-			continue
-		}
-		if err == nil {
-			fmt.Fprintf(p.terminal.Out, "Connected to %s.\n", server)
-		}
+	if err := p.await(ctx, logins, begun, true); err != nil {
 		return err
 	}
+	fmt.Fprintf(p.terminal.Out, "Connected to %s.\n", server)
+	return nil
 }
 
 const pasteHelp = "After signing in, the browser ends at a page that may not load. Copy its whole address, and paste it here:\n"
