@@ -7,6 +7,7 @@ import (
 	"crypto/rsa"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -28,6 +29,7 @@ type provider struct {
 	issuer string            // what it calls itself
 	down   map[string]bool   // paths that answer 503
 	asked  map[string]int    // requests by path
+	blanks int               // before the metadata
 }
 
 const (
@@ -57,6 +59,7 @@ func (p *provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case p.down[r.URL.Path]:
 		w.WriteHeader(http.StatusServiceUnavailable)
 	case r.URL.Path == metadataPath:
+		_, _ = io.WriteString(w, strings.Repeat(" ", p.blanks))
 		_ = json.NewEncoder(w).Encode(map[string]any{"issuer": p.issuer, "jwks_uri": p.URL + keysPath,
 			"authorization_endpoint": p.URL + "/authorize", "token_endpoint": p.URL + "/token",
 			"id_token_signing_alg_values_supported": []string{"RS256", "none", "HS256"}})
