@@ -82,7 +82,7 @@ func (h *Handler) serveConnect(w http.ResponseWriter, r *http.Request, m *mount)
 		h.finishPasted(w, r, m)
 		return
 	}
-	h.begin(w, r, m)
+	h.begin(w, r, m, browserOf(r))
 }
 
 // askToConnect shows the question. Looking at it, as programs do that preview
@@ -93,10 +93,32 @@ func (h *Handler) askToConnect(w http.ResponseWriter, r *http.Request, m *mount)
 		h.outcome(w, m, err)
 		return
 	}
+	if known, err := isSignedIn(r, m, who.ID); err != nil {
+		h.outcome(w, m, err)
+		return
+	} else if known {
+		h.begin(w, r, m, h.browser(w, r))
+		return
+	}
 	pages.WriteConnect(w, http.StatusOK, pages.Connect{
 		Server: m.server.Name(), Account: account(who), CSRF: formToken(h.browser(w, r), m.server.Name()),
-		AnyHTTP: strings.HasPrefix(h.opts.PublicURL, "http://"),
+		AnyHTTP: strings.HasPrefix(h.opts.PublicURL, "http://"), Connections: h.opts.PublicURL + "/connections",
 	})
+}
+
+// isSignedIn reports whether the browser is verifiably that of the caller, who
+// then need not be asked. The error is errOtherUser when it is another's.
+func isSignedIn(r *http.Request, m *mount, who caller.ID) (bool, error) {
+	if !who.IsOne() {
+		return false, nil
+	}
+	people := signedIn(r, m)
+	for _, p := range people {
+		if p.ID != who {
+			return false, errOtherUser
+		}
+	}
+	return len(people) > 0, nil
 }
 
 // account names for people whose login it is.
@@ -112,13 +134,17 @@ func account(who caller.Person) string {
 	return who.ID.Name()
 }
 
-func (h *Handler) begin(w http.ResponseWriter, r *http.Request, m *mount) {
+// begin uses the link up and sends the browser to log in.
+func (h *Handler) begin(w http.ResponseWriter, r *http.Request, m *mount, browser string) {
 	who, err := m.logins.UseTicket(r.Context(), r.URL.Query().Get("ticket"))
 	if err != nil {
 		h.outcome(w, m, err)
 		return
 	}
-	browser := browserOf(r)
+	if _, err := isSignedIn(r, m, who.ID); err != nil {
+		h.outcome(w, m, err)
+		return
+	}
 	begun, err := m.logins.Begin(r.Context(), who.ID, browser)
 	if err != nil {
 		h.outcome(w, m, err)
@@ -162,7 +188,10 @@ func pasteAgain(err error) string {
 // serveCallback finishes the login that a browser comes back from.
 func (h *Handler) serveCallback(w http.ResponseWriter, r *http.Request, m *mount) {
 	ownPage(w)
-	_, err := m.logins.Finish(r.Context(), r.URL.Query(), browserOf(r))
+	who, err := m.logins.Finish(r.Context(), r.URL.Query(), browserOf(r))
+	if err == nil {
+		h.visits.remember(browserOf(r), m.server.Name(), caller.Person{ID: who})
+	}
 	h.outcome(w, m, err)
 }
 
@@ -205,6 +234,9 @@ func (h *Handler) outcome(w http.ResponseWriter, m *mount, err error) {
 	if err != nil {
 		h.opts.Log.Warn("a login was not finished", "server", name, "error", err)
 	}
+	if m != nil {
+		page.Connections = h.opts.PublicURL + "/connections"
+	}
 	pages.WriteOutcome(w, status, page)
 }
 
@@ -232,6 +264,10 @@ func outcomeOf(err error, server string) (int, pages.Outcome) {
 		o.Message = "The answer does not come from the login page that was asked. Nothing was connected."
 	case errors.Is(err, oauth.ErrNoCode):
 		o.Message = "No authorization code found."
+	case errors.Is(err, errOtherUser):
+		status = http.StatusForbidden
+		o.Message = "You are signed in to Open WebUI as somebody else than the one this link is for. Nothing was connected."
+		o.Hint = "Ask for a link of your own in your own chat."
 	case errors.Is(err, errForm):
 		o.Message = "This form is out of date, or your browser does not keep cookies. Open the link again."
 	case errors.As(err, &denied) && denied.Code == "access_denied":

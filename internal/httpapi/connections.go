@@ -18,14 +18,15 @@ func (h *Handler) serveConnections(w http.ResponseWriter, r *http.Request, g *Ge
 	ownPage(w)
 	view := pages.Connections{CSRF: formToken(h.browser(w, r), connectionsForm)}
 	list := []loginStatus{}
+	var unknown *answer
 	for _, m := range g.servers {
 		if m.logins == nil {
 			continue
 		}
-		who, refused := h.who(r, m)
+		who, refused := h.visitor(r, m)
 		if refused != nil {
-			refused.write(w)
-			return
+			unknown = refused
+			continue
 		}
 		status, err := h.statusOf(r.Context(), m, who.ID)
 		if err != nil {
@@ -39,6 +40,10 @@ func (h *Handler) serveConnections(w http.ResponseWriter, r *http.Request, g *Ge
 		}
 		list = append(list, status)
 		view.Servers = append(view.Servers, h.connectionView(m, status))
+	}
+	if unknown != nil && len(list) == 0 {
+		h.stranger(w, r, unknown)
+		return
 	}
 	if isBrowser(r) {
 		pages.WriteConnections(w, view)
@@ -65,10 +70,22 @@ func (h *Handler) connectionView(m *mount, s loginStatus) pages.Connection {
 	return c
 }
 
+// stranger tells somebody whom mcpo does not know how to be known.
+func (h *Handler) stranger(w http.ResponseWriter, r *http.Request, refused *answer) {
+	if !isBrowser(r) || h.opts.Key != "" && h.opts.StrictAuth {
+		refused.write(w)
+		return
+	}
+	pages.WriteOutcome(w, refused.status, pages.Outcome{
+		Title: "Who are you?", Message: "mcpo does not know whose connections to show here.",
+		Hint: "Sign in to Open WebUI in this browser, or open a link that mcpo gave you in a chat. Then come back.",
+	})
+}
+
 // serveDisconnect revokes and removes the caller's grant.
 func (h *Handler) serveDisconnect(w http.ResponseWriter, r *http.Request, m *mount) {
 	ownPage(w)
-	who, refused := h.who(r, m)
+	who, refused := h.visitor(r, m)
 	if refused != nil {
 		refused.write(w)
 		return

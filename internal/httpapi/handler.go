@@ -44,6 +44,7 @@ type Handler struct {
 	root    string // normalised RootPath: "" or "/x"
 	prefix  string // normalised PathPrefix: "" or "/x"
 	current atomic.Pointer[Generation]
+	visits  visits
 	ids     requestIDs
 	assets  http.Handler
 }
@@ -171,10 +172,15 @@ const (
 	kindDisconnect
 )
 
-// open reports whether what is there needs no key, whatever else does: health,
-// and what a browser on its way through a login must reach.
+// open reports whether what is there needs no key before it is known what it is:
+// health, what a browser on its way through a login must reach, and what asks by
+// itself who comes.
 func (k kind) open() bool {
-	return k == kindHealth || k == kindConnect || k == kindCallback || k == kindClientDocument
+	switch k {
+	case kindHealth, kindConnect, kindCallback, kindClientDocument, kindConnections, kindDisconnect:
+		return true
+	}
+	return false
 }
 
 func (k kind) allows(method string) bool {

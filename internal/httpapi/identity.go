@@ -44,10 +44,8 @@ func refuseProof(err error) *answer {
 // it. Where callers share what they hold, everybody who may use mcpo at all is
 // the shared caller.
 func (h *Handler) who(r *http.Request, m *mount) (caller.Person, *answer) {
-	if !h.opts.StrictAuth { // otherwise it was checked before routing
-		if refused := h.admit(r, h.current.Load(), m); refused != nil {
-			return caller.Person{}, refused
-		}
+	if refused := h.admit(r, h.current.Load(), m); refused != nil {
+		return caller.Person{}, refused
 	}
 	if !m.personal() {
 		return caller.Person{ID: caller.Shared()}, nil

@@ -19,6 +19,9 @@ type Connect struct {
 	Action string
 	// CSRF is the value of the hidden field.
 	CSRF string
+	// Connections is the URL of the person's page of connections; empty leaves
+	// the link out.
+	Connections string
 	// AnyHTTP lets the form's answer redirect to addresses without TLS too, as
 	// where all of it is on one machine.
 	AnyHTTP bool
@@ -35,6 +38,9 @@ type Connect struct {
 // Outcome is the page at the end of a login. Its texts may come from anywhere.
 type Outcome struct {
 	Title, Message, Hint string
+	// Connections is the URL of the person's page of connections; empty leaves
+	// the link out.
+	Connections string
 	// OK tells success from failure.
 	OK bool
 	// Nonce is filled in by WriteOutcome.
