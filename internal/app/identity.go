@@ -37,7 +37,7 @@ func (i identities) of(s *config.OAuth) *caller.Identifier {
 	return caller.NewIdentifier(o)
 }
 
-// warn says where identities are believed that nobody verifies (or are about to
+// warnOfIdentity says where identities are believed that nobody verifies (or are about to
 // be).
 func (a *app) warnOfIdentity(cfg *config.Config) {
 	identities := newIdentities(cfg.Identity)

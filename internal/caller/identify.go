@@ -34,10 +34,13 @@ type Options struct {
 }
 
 // Identifier tells callers apart. It is safe for concurrent use.
-type Identifier struct{ o Options }
+type Identifier struct {
+	o        Options
+	verified verified
+}
 
 // NewIdentifier makes an Identifier.
-func NewIdentifier(o Options) *Identifier { return &Identifier{o} }
+func NewIdentifier(o Options) *Identifier { return &Identifier{o: o} }
 
 // Person is a caller, and what else the proof says of them.
 type Person struct {
@@ -103,7 +106,7 @@ func (i *Identifier) BySession(token string) (Person, error) {
 	if i.o.SessionKey == "" {
 		return Person{}, refusef("There is no key to verify the user's token with.")
 	}
-	return verifySession(token, i.o.SessionKey)
+	return i.verified.session(token, i.o.SessionKey)
 }
 
 // Configured reports whether any proof of identity is taken but what a token
@@ -142,7 +145,7 @@ func (i *Identifier) byToken(r *http.Request, token string) (Person, error) {
 	if i.o.Issuer != nil && (i.o.SessionKey == "" || algorithmOf(token) != "HS256") {
 		return i.o.Issuer.verify(r.Context(), token)
 	}
-	return verifySession(token, i.o.SessionKey)
+	return i.verified.session(token, i.o.SessionKey)
 }
 
 // refuseKey explains what an API key of Open WebUI does here.

@@ -53,11 +53,22 @@ func forwarded() kind {
 // verifySession takes the session JWT of Open WebUI, whose claim id is the
 // account.
 func verifySession(token, key string) (Person, error) {
+	p, _, err := verifySessionUntil(token, key)
+	return p, err
+}
+
+// verifySessionUntil is verifySession, with the token's exp.
+func verifySessionUntil(token, key string) (Person, time.Time, error) {
 	c, err := verify(token, key)
 	if err != nil {
-		return Person{}, explain(err, session())
+		return Person{}, time.Time{}, explain(err, session())
 	}
-	return personOf(c, "id", "sub")
+	expiry, err := c.GetExpirationTime()
+	if err != nil || expiry == nil {
+		return Person{}, time.Time{}, explain(jwt.ErrTokenRequiredClaimMissing, session())
+	}
+	p, err := personOf(c, "id", "sub")
+	return p, expiry.Time, err
 }
 
 // verifyUser takes the JWT that Open WebUI makes for one call, whose claim sub
