@@ -42,6 +42,11 @@ func hostile() map[string]string {
 		"right to left":     "https://auth.example/\u202Eezirohtua",
 		"not localhost":     "http://localhost.example/authorize",
 		"not 127.0.0.1":     "http://127.0.0.1.example/authorize",
+		"quoted":            `https://auth.example/"><script>`,
+		"quoted host":       `https://auth"example/`,
+		"command as host":   "https://$(calc)/",
+		"ampersand as host": "https://auth.example&calc/",
+		"template":          "https://auth.example/{tenant}/authorize",
 		"bad port":          "https://auth.example:port/",
 		"empty":             " ",
 	}

@@ -174,6 +174,17 @@ func TestPortInUse(t *testing.T) {
 			t.Logf("%s: %v", host, err)
 			continue
 		}
+		var other sync.WaitGroup
+		other.Go(func() {
+			for {
+				conn, err := l.Accept()
+				if err != nil {
+					return
+				}
+				conn.Close()
+			}
+		})
+		defer other.Wait()
 		defer l.Close()
 		s, h := oauthtest.Start(t, oauthtest.Options{}), newHome(t)
 		h.port = l.Addr().(*net.TCPAddr).Port

@@ -257,12 +257,15 @@ func (g *guard) checkEndpoint(what, text string) (*url.URL, error) {
 	if len(text) > pathMax {
 		return nil, wrong("is longer than 2 kB")
 	}
-	if strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r == 0x7f || r > 0x7e || r == '\\' }) {
+	if strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }) || strings.ContainsAny(text, "\"<>\\^`{|}") {
 		return nil, wrong("has characters that no URL has")
 	}
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" || u.Opaque != "" || u.Hostname() == "" {
 		return nil, wrong("is no absolute URL")
+	}
+	if strings.ContainsAny(u.Host, "!$&'()*+,;=~") { // net/url lets them through, DNS has none
+		return nil, wrong("has a host that cannot be")
 	}
 	if u.User != nil {
 		return nil, wrong("holds a name or password")
