@@ -222,7 +222,7 @@ func empty(value json.RawMessage) bool {
 // preferredMethod is none, as mcpo's registrations have nothing to hide behind
 // a secret that PKCE does not give, or what the server offers.
 func preferredMethod(m *Metadata) string {
-	for _, method := range []string{authNone, authBasic, authPost} {
+	for _, method := range []string{authNone, authPost, authBasic} {
 		if len(m.AuthMethods) == 0 || slices.Contains(m.AuthMethods, method) {
 			return method
 		}

@@ -387,7 +387,7 @@ func TestBasicIsEscaped(t *testing.T) {
 	form := url.Values{}
 	r.authenticate(form)(h)
 	id, secret, ok := (&http.Request{Header: h}).BasicAuth()
-	if !ok || id != "a%3Ab+c" || secret != "%C3%BC%2F%2B" || len(form) != 0 {
+	if !ok || id != "a%3Ab+c" || secret != "%C3%BC%2F%2B" || form.Get("client_id") != r.ClientID || len(form) != 1 {
 		t.Errorf("%q, %q, %v; %v", id, secret, ok, form)
 	}
 }

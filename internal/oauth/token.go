@@ -44,8 +44,10 @@ func (a *Authorizer) tokenRequest(ctx context.Context, m *Metadata, r *registrat
 }
 
 // authenticate puts our id, and the secret if there is one, where the token
-// endpoint wants them (RFC 6749 §2.3.1).
+// endpoint wants them (RFC 6749 §2.3.1). The id is in the form in any case: with
+// Basic it says nothing new, and some servers look for it there.
 func (r *registration) authenticate(form url.Values) func(http.Header) {
+	form.Set("client_id", r.ClientID)
 	switch r.AuthMethod {
 	case authBasic:
 		return func(h http.Header) {
@@ -55,7 +57,6 @@ func (r *registration) authenticate(form url.Values) func(http.Header) {
 	case authPost:
 		form.Set("client_secret", r.Secret)
 	}
-	form.Set("client_id", r.ClientID)
 	return nil
 }
 
