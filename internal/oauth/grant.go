@@ -154,6 +154,16 @@ func (a *Authorizer) loginRequired(who caller.ID, lost bool) error {
 // read reads the grant from the store; the error is store.ErrNotFound when
 // there is none of use.
 func (a *Authorizer) read(ctx context.Context, who caller.ID) (*grant, error) {
+	g, err := a.readAny(ctx, who)
+	if err == nil && !sameURL(g.Server, a.url.String()) {
+		a.log.Debug("the stored grant is for another address of this server, and is not used; a login replaces it", "caller", who.String())
+		return nil, store.ErrNotFound
+	}
+	return g, err
+}
+
+// readAny is read for a grant that may be for a former address of the server.
+func (a *Authorizer) readAny(ctx context.Context, who caller.ID) (*grant, error) {
 	record, err := a.store.Get(ctx, a.grantKey(who))
 	if errors.Is(err, store.ErrCorrupt) {
 		return nil, store.ErrNotFound // the store has said what it did with it

@@ -25,6 +25,8 @@ type Loopback struct {
 	log     *slog.Logger
 
 	closing sync.WaitGroup
+	closed  context.Context // ends when Close has waited long enough
+	cut     context.CancelFunc
 	mu      sync.Mutex
 	ports   map[int]*openPort
 	users   map[*Authorizer]bool
@@ -38,7 +40,8 @@ type openPort struct {
 
 // NewLoopback makes a Loopback whose callbacks handler answers.
 func NewLoopback(handler http.Handler, log *slog.Logger) *Loopback {
-	return &Loopback{handler: handler, log: log, ports: map[int]*openPort{}, users: map[*Authorizer]bool{}}
+	closed, cut := context.WithCancel(context.Background())
+	return &Loopback{handler: handler, log: log, closed: closed, cut: cut, ports: map[int]*openPort{}, users: map[*Authorizer]bool{}}
 }
 
 // PortInUseError says that another program has the callback port.
@@ -88,27 +91,31 @@ func (l *Loopback) release(port int) {
 	for _, listener := range p.listeners { // at once, so that the port is free
 		_ = listener.Close()
 	}
-	l.closing.Go(func() { p.shutdown(requestTime) })
+	l.closing.Go(func() { l.shutdown(p) })
 }
 
-// shutdown lets answers that are being written finish within limit.
-func (p *openPort) shutdown(limit time.Duration) {
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
+// shutdown lets answers that are being written finish.
+func (l *Loopback) shutdown(p *openPort) {
+	ctx, cancel := context.WithTimeout(l.closed, requestTime)
 	defer cancel()
 	if p.server.Shutdown(ctx) != nil {
 		_ = p.server.Close()
 	}
 }
 
-// Close closes all ports and returns when nothing of them is left.
+// Close closes all ports and returns when nothing of them is left. Answers that
+// are being written have a second.
 func (l *Loopback) Close() {
 	l.mu.Lock()
 	for port, p := range l.ports {
 		delete(l.ports, port)
-		l.closing.Go(func() { p.shutdown(time.Second) })
+		l.closing.Go(func() { l.shutdown(p) })
 	}
 	l.mu.Unlock()
+	late := time.AfterFunc(time.Second, l.cut)
 	l.closing.Wait()
+	late.Stop()
+	l.cut()
 }
 
 func (l *Loopback) listen(port int) (*openPort, error) {

@@ -308,19 +308,39 @@ func TestAnswerIsSent(t *testing.T) {
 	(&home{port: port}).closed(t)
 }
 
-// TestLoopbackClose ends ports that are open, and what is asked there.
+// TestLoopbackClose ends ports that are open, and soon those that were: browsers
+// keep connections that they never use.
 func TestLoopbackClose(t *testing.T) {
-	h := newHome(t)
-	if _, err := h.open(h.port); err != nil {
-		t.Fatal(err)
+	for _, released := range []bool{false, true} {
+		h := newHome(t)
+		done, err := h.open(h.port)
+		if err != nil {
+			t.Fatal(err)
+		}
+		idle, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", h.port))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer idle.Close()
+		if _, err := io.WriteString(idle, "GET /call"); err != nil {
+			t.Fatal(err)
+		}
+		h.get(t, http.MethodGet, "/callback") // by then the other one was accepted
+		if released {
+			done()
+		}
+		closed := make(chan struct{})
+		go func() {
+			defer close(closed)
+			h.Close()
+		}()
+		select {
+		case <-closed:
+		case <-testShort(t).Done():
+			t.Error("it takes too long")
+		}
+		h.closed(t)
 	}
-	idle, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", h.port))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer idle.Close()
-	h.Close()
-	h.closed(t)
 }
 
 // TestWhereBrowsersComeBack: whether that is at the loopback port, on mcpo's

@@ -22,7 +22,7 @@ func (a *Authorizer) Logout(ctx context.Context, who caller.ID) (had bool, err e
 		return false, fmt.Errorf("waiting for a refresh in progress: %w", err)
 	}
 	defer unlock()
-	g, err := a.read(ctx, who)
+	g, err := a.readAny(ctx, who)
 	if errors.Is(err, store.ErrNotFound) {
 		a.forgetGrant(who)
 		return false, nil
@@ -38,7 +38,9 @@ func (a *Authorizer) Logout(ctx context.Context, who caller.ID) (had bool, err e
 	a.mu.Unlock()
 	a.changed(who)
 	a.log.Info("logged out", "caller", who.String())
-	return true, a.revoke(ctx, g)
+	err = a.revoke(ctx, g)
+	a.happened(LoggedOut, who, err)
+	return true, err
 }
 
 // NotRevokedError says that tokens are gone from here and may still be valid

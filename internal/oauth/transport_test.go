@@ -258,6 +258,10 @@ func TestServerMoves(t *testing.T) {
 	if !errors.As(err, &required) || next.Requests("mcp") != before {
 		t.Errorf("%v; %d requests", err, next.Requests("mcp")-before)
 	}
+	if had, err := a.Logout(testContext(t), who); !had || err != nil {
+		t.Errorf("Logout = %v, %v", had, err)
+	}
+	noneActive(t, s)
 	if err := login1(t, a); err != nil {
 		t.Fatal(err)
 	}
