@@ -102,7 +102,7 @@ func (l *logins) authorizer(s config.Server, at config.Storage, changed func(cal
 
 // access lets callers in with an authorizer's tokens.
 func access(a *oauth.Authorizer, first caller.ID) *upstream.Access {
-	return &upstream.Access{RoundTripper: a.RoundTripper, First: first, Required: loginRequired}
+	return &upstream.Access{RoundTripper: a.RoundTripper, First: first, Required: loginRequired, Retired: a.Forget}
 }
 
 func loginRequired(err error) bool {

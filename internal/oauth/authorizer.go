@@ -41,6 +41,8 @@ type Options struct {
 	WebCallback bool
 	// Changed is told, if not nil, when a caller has logged in or out.
 	Changed func(caller.ID)
+	// Happened is told, if not nil, what became of a caller's login.
+	Happened func(Happening)
 	Network Network
 	Log     *slog.Logger
 	// Step, in tests, is told how far a refresh has come.
@@ -60,6 +62,7 @@ type Authorizer struct {
 	publicURL string
 	web       bool
 	onChange  func(caller.ID)
+	onHappen  func(Happening)
 	onStep    func(string)
 	guard     *guard
 	direct    *http.Transport // to the server itself, for its challenge
@@ -89,7 +92,7 @@ func New(o Options) (*Authorizer, error) {
 	a := &Authorizer{
 		name: o.Server.Name, url: u, transport: o.Server.Transport, headers: o.Server.Headers, cfg: o.Server.OAuth,
 		store: o.Store, loopback: o.Loopback, publicURL: strings.TrimSuffix(o.PublicURL, "/"), web: o.WebCallback,
-		onChange: o.Changed, onStep: o.Step, guard: newGuard(o.Network, u.Hostname(), o.Server.OAuth.AllowHosts, log), direct: direct, log: log,
+		onChange: o.Changed, onHappen: o.Happened, onStep: o.Step, guard: newGuard(o.Network, u.Hostname(), o.Server.OAuth.AllowHosts, log), direct: direct, log: log,
 		known: map[string]*Metadata{}, wants: map[caller.ID]*want{}, tickets: map[caller.ID]told{}, gone: map[caller.ID]bool{}, awaiting: map[string]waiter{},
 	}
 	if o.Loopback != nil {

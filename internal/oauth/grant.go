@@ -16,7 +16,7 @@ const (
 	renewTime = 30 * time.Second // for a refresh, or the exchange of a code
 	// recheck is how long a grant is used from memory before the store is asked
 	// again: another process may have renewed it, or taken it away.
-	recheck = 2 * time.Second
+	recheck = 5 * time.Second
 	// early is how long before its end an access token is renewed, or a tenth
 	// of its life if that is shorter.
 	early = time.Minute
@@ -40,6 +40,17 @@ type grant struct {
 	// request died before it could save the answer: the token may be spent, and
 	// is not sent again.
 	Spending string `json:"spending,omitempty"`
+
+	bearer []string // of a grant in memory: the values of Authorization
+}
+
+// authorization is what requests say with the access token (RFC 6750 §2.1).
+// Nobody changes it.
+func (g *grant) authorization() []string {
+	if g.bearer == nil {
+		return []string{"Bearer " + g.AccessToken}
+	}
+	return g.bearer
 }
 
 // LogValue keeps tokens out of logs.
@@ -47,7 +58,7 @@ func (g *grant) LogValue() slog.Value { return slog.StringValue("grant of " + g.
 
 // take puts what the token endpoint answered at now in place.
 func (g *grant) take(t tokens, now time.Time) {
-	g.AccessToken, g.Obtained, g.Expiry = t.access, now, time.Time{}
+	g.AccessToken, g.Obtained, g.Expiry, g.bearer = t.access, now, time.Time{}, nil
 	if t.life > 0 {
 		g.Expiry = now.Add(t.life)
 	}
@@ -131,12 +142,24 @@ func (a *Authorizer) memory(who caller.ID) (held, bool) {
 
 // remember keeps a grant in memory. A refusal belongs to an access token.
 func (a *Authorizer) remember(who caller.ID, g *grant) held {
+	g.bearer = g.authorization()
 	h := held{grant: g, read: time.Now()}
 	if before, ok := a.memory(who); ok {
 		h.refused = before.refused && before.AccessToken == g.AccessToken
 	}
 	a.grants.Store(who, h)
 	return h
+}
+
+// Forget takes a caller who is not here any more out of memory. The store keeps
+// what it has.
+func (a *Authorizer) Forget(who caller.ID) {
+	a.forgetGrant(who)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.tickets, who)
+	delete(a.wants, who)
+	delete(a.gone, who)
 }
 
 func (a *Authorizer) forgetGrant(who caller.ID) { a.grants.Delete(who) }
@@ -174,10 +197,6 @@ func (a *Authorizer) readAny(ctx context.Context, who caller.ID) (*grant, error)
 	g := &grant{}
 	if err := json.Unmarshal(record.Value, g); err != nil || g.AccessToken == "" {
 		a.log.Error("a stored grant cannot be read and is left alone; a login replaces it", "caller", who.String())
-		return nil, store.ErrNotFound
-	}
-	if !sameURL(g.Server, a.url.String()) {
-		a.log.Debug("the stored grant is for another address of this server, and is not used; a login replaces it", "caller", who.String())
 		return nil, store.ErrNotFound
 	}
 	return g, nil
@@ -306,6 +325,7 @@ func (a *Authorizer) spend(ctx context.Context, who caller.ID, g *grant) (*grant
 		return next, nil
 	case unknownRegistration(err), refused(err):
 		a.log.Warn("the authorization server refuses to renew the login, which is removed", "caller", who.String(), "error", err)
+		a.happened(RefreshRefused, who, err)
 		if err := a.drop(ctx, who); err != nil {
 			return nil, err
 		}

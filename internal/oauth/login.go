@@ -156,6 +156,7 @@ func (a *Authorizer) Finish(ctx context.Context, query url.Values, browser strin
 		return caller.ID{}, err
 	}
 	who, err := a.finish(ctx, l, query, browser)
+	a.happened(LoggedIn, who, err)
 	a.finished(query.Get("state"), err)
 	return who, err
 }

@@ -35,7 +35,7 @@ func (t *authorized) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		return nil, err
 	}
-	resp, err := t.next.RoundTrip(withToken(req, g.AccessToken))
+	resp, err := t.next.RoundTrip(withToken(req, g))
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +79,7 @@ func (t *authorized) again(req *http.Request, refused *http.Response, g *grant) 
 	if err != nil {
 		return nil, err
 	}
-	repeated := withToken(req, fresh.AccessToken)
+	repeated := withToken(req, fresh)
 	if req.GetBody != nil {
 		if repeated.Body, err = req.GetBody(); err != nil {
 			return nil, fmt.Errorf("sending the request again: %w", err)
@@ -100,7 +100,7 @@ func (t *authorized) again(req *http.Request, refused *http.Response, g *grant) 
 // withToken is the request with the access token, which replaces whatever else
 // was to be said in Authorization. The original stays as it is (net/http asks
 // for that).
-func withToken(req *http.Request, token string) *http.Request {
+func withToken(req *http.Request, g *grant) *http.Request {
 	with := *req
 	with.Header = make(http.Header, len(req.Header)+1)
 	for name, values := range req.Header {
@@ -108,7 +108,7 @@ func withToken(req *http.Request, token string) *http.Request {
 			with.Header[name] = values
 		}
 	}
-	with.Header["Authorization"] = []string{"Bearer " + token}
+	with.Header["Authorization"] = g.authorization()
 	return &with
 }
 
@@ -116,7 +116,8 @@ func withToken(req *http.Request, token string) *http.Request {
 // else. On streamable HTTP that is the endpoint and what lies below it; on SSE
 // the server itself names the address for messages, on its origin.
 func (a *Authorizer) belongs(u *url.URL) error {
-	if canonical(originOf(u)) != canonical(originOf(a.url)) {
+	same := u.Scheme == a.url.Scheme && u.Host == a.url.Host // as nearly always
+	if !same && canonical(originOf(u)) != canonical(originOf(a.url)) {
 		return fmt.Errorf("the token for %s does not go to %s", a.url.Host, clean(u.Host, 100))
 	}
 	own, path := strings.TrimSuffix(a.url.Path, "/"), strings.TrimSuffix(u.Path, "/")

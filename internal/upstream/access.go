@@ -20,6 +20,9 @@ type Access struct {
 	// Idle closes a caller's connection, other than that of First, that was not
 	// used for so long; 0 never does.
 	Idle time.Duration
+	// Retired is told, if not nil, of a caller whose connection was closed because
+	// it was idle.
+	Retired func(caller.ID)
 	// First is whose connection is opened at the start; nobody's when zero.
 	First caller.ID
 }

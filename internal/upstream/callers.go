@@ -84,7 +84,12 @@ func (s *Server) evict() {
 // one.
 func (s *Server) retire(c *connection) {
 	delete(s.callers, c.who)
-	s.retiring.Go(c.close)
+	s.retiring.Go(func() {
+		c.close()
+		if s.access.Retired != nil {
+			s.access.Retired(c.who)
+		}
+	})
 }
 
 // sweep closes connections that are idle, until stop.

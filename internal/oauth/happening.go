@@ -1,0 +1,33 @@
+package oauth
+
+import "mcpo/internal/caller"
+
+// Event is a kind of [Happening].
+type Event string
+
+// The events.
+const (
+	// LoggedIn is the end of a login, well or not.
+	LoggedIn Event = "login"
+	// RefreshRefused is an authorization server that renews a login no more.
+	RefreshRefused Event = "refresh_refused"
+	// LoggedOut is a login that was given up here. Its error is a
+	// *[NotRevokedError] when it may still be valid there.
+	LoggedOut Event = "disconnect"
+)
+
+// Happening is something that became of a caller's login. It has no token.
+type Happening struct {
+	Event  Event
+	Server string
+	Caller caller.ID
+	// Err is why a login failed or a refresh was refused, or what is left of a
+	// login that was given up; else nil.
+	Err error
+}
+
+func (a *Authorizer) happened(e Event, who caller.ID, err error) {
+	if a.onHappen != nil {
+		a.onHappen(Happening{Event: e, Server: a.name, Caller: who, Err: err})
+	}
+}
