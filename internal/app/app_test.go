@@ -77,6 +77,12 @@ func (m *running) get(method, path, body string) (int, string) {
 	if err != nil {
 		m.t.Fatal(err)
 	}
+	return m.send(req)
+}
+
+// send sends a request and gives status and body.
+func (m *running) send(req *http.Request) (int, string) {
+	m.t.Helper()
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		m.t.Error(err)

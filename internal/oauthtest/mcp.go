@@ -114,6 +114,10 @@ func calls(body []byte, tool string) bool {
 	return json.Unmarshal(body, &m) == nil && m.Method == "tools/call" && (tool == "" || m.Params.Name == tool)
 }
 
+// ForgetSessions ends all MCP sessions, as a restart of the MCP server alone
+// does. Tokens stay good.
+func (s *Server) ForgetSessions() { s.resetMCP() }
+
 // resetMCP ends all MCP sessions and starts over.
 func (s *Server) resetMCP() {
 	s.mcp.close()
