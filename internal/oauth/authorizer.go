@@ -43,8 +43,8 @@ type Options struct {
 	Changed func(caller.ID)
 	// Happened is told, if not nil, what became of a caller's login.
 	Happened func(Happening)
-	Network Network
-	Log     *slog.Logger
+	Network  Network
+	Log      *slog.Logger
 	// Step, in tests, is told how far a refresh has come.
 	Step func(string)
 }
@@ -73,6 +73,7 @@ type Authorizer struct {
 
 	watching sync.WaitGroup // logins that another mcpo finishes
 	mu       sync.Mutex
+	drops    int                  // grants that were removed
 	known    map[string]*Metadata // by issuer
 	wants    map[caller.ID]*want
 	tickets  map[caller.ID]told
