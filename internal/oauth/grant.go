@@ -121,6 +121,9 @@ func (a *Authorizer) load(ctx context.Context, who caller.ID, now time.Time) (he
 	if ok && now.Sub(known.read) < recheck {
 		return known, nil
 	}
+	a.mu.Lock()
+	drops := a.drops
+	a.mu.Unlock()
 	g, err := a.read(ctx, who)
 	if err != nil {
 		if errors.Is(err, store.ErrNotFound) {
@@ -128,7 +131,13 @@ func (a *Authorizer) load(ctx context.Context, who caller.ID, now time.Time) (he
 		}
 		return held{}, err
 	}
-	return a.remember(who, g), nil
+	h := a.toHold(who, g)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.drops == drops { // else it may have been removed since it was read
+		a.grants.Store(who, h)
+	}
+	return h, nil
 }
 
 func (a *Authorizer) memory(who caller.ID) (held, bool) {
@@ -140,14 +149,16 @@ func (a *Authorizer) memory(who caller.ID) (held, bool) {
 	return h, ok
 }
 
-// remember keeps a grant in memory. A refusal belongs to an access token.
-func (a *Authorizer) remember(who caller.ID, g *grant) held {
+// remember keeps a grant in memory.
+func (a *Authorizer) remember(who caller.ID, g *grant) { a.grants.Store(who, a.toHold(who, g)) }
+
+// toHold makes a grant one for memory. A refusal belongs to an access token.
+func (a *Authorizer) toHold(who caller.ID, g *grant) held {
 	g.bearer = g.authorization()
 	h := held{grant: g, read: time.Now()}
 	if before, ok := a.memory(who); ok {
 		h.refused = before.refused && before.AccessToken == g.AccessToken
 	}
-	a.grants.Store(who, h)
 	return h
 }
 
@@ -344,6 +355,10 @@ func (a *Authorizer) drop(ctx context.Context, who caller.ID) error {
 	if err := a.store.Delete(ctx, a.grantKey(who)); err != nil {
 		return fmt.Errorf("removing the grant: %w", err)
 	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.drops++
+	a.forgetGrant(who)
 	return nil
 }
 

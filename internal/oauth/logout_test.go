@@ -1,9 +1,13 @@
 package oauth
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"mcpo/internal/oauthtest"
 	"mcpo/internal/store"
@@ -151,5 +155,93 @@ func TestLogoutForgetsWants(t *testing.T) {
 	}
 	if scope := s.LastForm("authorize").Get("scope"); scope != "mcp" || a.MoreScopes(who) {
 		t.Errorf("asked for %q", scope)
+	}
+}
+
+// slow is a store that somebody overtakes: after a grant was read, and before
+// the reader has it.
+type slow struct {
+	Store
+	overtake func()
+}
+
+func (s *slow) Get(ctx context.Context, key store.Key) (store.Record, error) {
+	r, err := s.Store.Get(ctx, key)
+	if overtake := s.overtake; overtake != nil && key.Kind == store.Grants {
+		s.overtake = nil
+		overtake()
+	}
+	return r, err
+}
+
+// TestLogoutDuringRead: who was reading the grant does not put it back.
+func TestLogoutDuringRead(t *testing.T) {
+	s, shared := oauthtest.Start(t, oauthtest.Options{AutoApprove: true}), &slow{Store: store.NewMemory()}
+	a := granted(t, s, func(o *Options) { o.Store = shared })
+	for range 2 { // with the grant in memory, read long ago, and without
+		h, ok := a.memory(who)
+		if ok {
+			a.grants.Store(who, held{grant: h.grant, read: h.read.Add(-time.Hour)})
+		}
+		shared.overtake = func() {
+			if _, err := a.Logout(testContext(t), who); err != nil {
+				t.Error(err)
+			}
+		}
+		if _, err := a.token(testContext(t), who); err != nil {
+			t.Errorf("who was just reading: %v", err)
+		}
+		if _, ok := a.memory(who); ok {
+			t.Error("the grant is back in memory")
+		}
+		if _, err := a.token(testContext(t), who); err == nil {
+			t.Error("the grant is back")
+		}
+		if err := login1(t, a); err != nil {
+			t.Fatal(err)
+		}
+		a.forgetGrant(who)
+	}
+}
+
+// TestForget takes a caller out of memory, who finds everything as it was.
+func TestForget(t *testing.T) {
+	s := oauthtest.Start(t, oauthtest.Options{AutoApprove: true})
+	a := granted(t, s, nil)
+	works(t, a)
+	a.Forget(who)
+	if _, ok := a.memory(who); ok {
+		t.Error("the grant is still in memory")
+	}
+	works(t, a)
+}
+
+// TestHappenings are told, without a token.
+func TestHappenings(t *testing.T) {
+	s := oauthtest.Start(t, oauthtest.Options{AutoApprove: true})
+	var told []string
+	a := granted(t, s, func(o *Options) {
+		o.Happened = func(h Happening) {
+			told = append(told, fmt.Sprint(h.Event, " ", h.Server, " ", h.Caller, " ", h.Err != nil))
+		}
+	})
+	s.RevokeAll()
+	_, err := ask(t, a)
+	needsLogin(t, err, true)
+	s.Set(func(o *oauthtest.Options) { o.AuthorizeError = "access_denied" })
+	if err := login1(t, a); err == nil {
+		t.Error("the login is well")
+	}
+	s.Set(func(o *oauthtest.Options) { o.AuthorizeError, o.NoRevocation = "", true })
+	a.forget()
+	if err := login1(t, a); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.Logout(testContext(t), who); err == nil {
+		t.Error("the tokens were revoked")
+	}
+	want := []string{"login test shared false", "refresh_refused test shared true", "login test shared true", "login test shared false", "disconnect test shared true"}
+	if diff := cmp.Diff(want, told); diff != "" {
+		t.Error(diff)
 	}
 }
