@@ -20,6 +20,9 @@ const (
 	// early is how long before its end an access token is renewed, or a tenth
 	// of its life if that is shorter.
 	early = time.Minute
+	// retry is how long after a renewal that failed the next one is tried, as
+	// long as the access token is good.
+	retry = 10 * time.Second
 )
 
 // grant is what a caller holds for a server, tied to its URL, the issuer, the
@@ -88,6 +91,8 @@ type held struct {
 	read time.Time
 	// refused says that the server would not have the access token.
 	refused bool
+	// failed is when a renewal last came to nothing.
+	failed time.Time
 }
 
 func (a *Authorizer) grantKey(who caller.ID) store.Key {
@@ -102,13 +107,15 @@ func (a *Authorizer) token(ctx context.Context, who caller.ID) (*grant, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !h.due(now) || !h.refreshable() && !h.expired(now) {
+	wait := !h.refreshable() || now.Sub(h.failed) < retry
+	if !h.due(now) || wait && !h.expired(now) {
 		return h.grant, nil
 	}
 	g, err := a.renew(ctx, who, h.AccessToken, false)
 	var required *LoginRequiredError
 	if err != nil && !errors.As(err, &required) && !h.expired(time.Now()) {
 		a.log.Warn("renewing the access token failed; the old one is used while it lasts", "caller", who.String(), "error", err)
+		a.grants.CompareAndSwap(who, h, held{grant: h.grant, read: h.read, refused: h.refused, failed: time.Now()})
 		return h.grant, nil
 	}
 	return g, err
@@ -152,12 +159,13 @@ func (a *Authorizer) memory(who caller.ID) (held, bool) {
 // remember keeps a grant in memory.
 func (a *Authorizer) remember(who caller.ID, g *grant) { a.grants.Store(who, a.toHold(who, g)) }
 
-// toHold makes a grant one for memory. A refusal belongs to an access token.
+// toHold makes a grant one for memory. What is known of it besides belongs to
+// the access token.
 func (a *Authorizer) toHold(who caller.ID, g *grant) held {
 	g.bearer = g.authorization()
 	h := held{grant: g, read: time.Now()}
-	if before, ok := a.memory(who); ok {
-		h.refused = before.refused && before.AccessToken == g.AccessToken
+	if before, ok := a.memory(who); ok && before.AccessToken == g.AccessToken {
+		h.refused, h.failed = before.refused, before.failed
 	}
 	return h
 }

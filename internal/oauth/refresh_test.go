@@ -128,6 +128,33 @@ func TestRefreshThatFails(t *testing.T) {
 	}
 }
 
+// TestRefreshIsNotRepeated by every request, while the token is still good.
+func TestRefreshIsNotRepeated(t *testing.T) {
+	s := oauthtest.Start(t, oauthtest.Options{AutoApprove: true})
+	a := granted(t, s, nil)
+	s.Set(func(o *oauthtest.Options) { o.Instead = instead(503, "") })
+	changeGrant(t, a, func(g *grant) { g.Obtained, g.Expiry = time.Now().Add(-time.Hour), time.Now().Add(early/2) })
+	for range 5 {
+		works(t, a)
+	}
+	if n := s.Requests("refresh"); n != 1 {
+		t.Errorf("%d refreshes", n)
+	}
+	h, ok := a.memory(who)
+	if !ok || h.failed.IsZero() {
+		t.Fatalf("what is in memory is %+v", h)
+	}
+	h.failed = h.failed.Add(-retry)
+	a.grants.Store(who, h)
+	works(t, a)
+	if n := s.Requests("refresh"); n != 2 {
+		t.Errorf("after a while, %d refreshes", n)
+	}
+	s.Expire() // a server that refuses the token is another matter
+	s.Set(func(o *oauthtest.Options) { o.Instead = nil })
+	works(t, a)
+}
+
 func instead(status int, body string) map[string]oauthtest.Answer {
 	return map[string]oauthtest.Answer{"refresh": {Status: status, Body: body}}
 }
