@@ -66,6 +66,7 @@ func defaults() app.Options {
 		CallTimeout:      5 * time.Minute,
 		ShutdownTimeout:  10 * time.Second,
 		MaxBody:          4 << 20,
+		MaxCallers:       10_000,
 		Build:            buildVersion(),
 	}
 }
@@ -97,11 +98,12 @@ func TestFlags(t *testing.T) {
 			o.Headers = map[string]string{"X-A": "1"}
 			o.Command = []string{"c"}
 		}},
-		{"every long flag", []string{"--host", "h", "--port=1", "--api-key=k", "--strict-auth", "--config", "c", "--hot-reload", "--root-path", "/r", "--path-prefix", "/p", "--public-url", "https://x.example/y/", "--call-timeout", "90", "--max-body", "2MB", "--shutdown-timeout", "1.5"}, nil, func(o *app.Options) {
+		{"every long flag", []string{"--host", "h", "--port=1", "--api-key=k", "--strict-auth", "--config", "c", "--hot-reload", "--root-path", "/r", "--path-prefix", "/p", "--public-url", "https://x.example/y/", "--call-timeout", "90", "--max-body", "2MB", "--shutdown-timeout", "1.5", "--max-callers", "7", "--audit-log", "a.log"}, nil, func(o *app.Options) {
 			o.Host, o.Port, o.APIKey, o.StrictAuth = "h", 1, "k", true
 			o.ConfigPath, o.HotReload = "c", true
 			o.RootPath, o.PathPrefix, o.PublicURL = "/r", "/p", "https://x.example/y"
 			o.CallTimeout, o.MaxBody, o.ShutdownTimeout = 90*time.Second, 2_000_000, 1500*time.Millisecond
+			o.MaxCallers, o.AuditLog = 7, "a.log"
 		}},
 		{"a switch that is off", []string{"--strict-auth=false", "-c", "c"}, map[string]string{"MCPO_STRICT_AUTH": "true"}, func(o *app.Options) {
 			o.ConfigPath = "c"
@@ -276,6 +278,7 @@ func TestRefusals(t *testing.T) {
 		{args: []string{"--call-timeout", "0", "--", "c"}, say: "longer than 0"},
 		{args: []string{"--call-timeout", "NaN", "--", "c"}, say: "such as 90"},
 		{args: []string{"--shutdown-timeout", "-1s", "--", "c"}, say: "such as 90"},
+		{args: []string{"--max-callers", "0", "--", "c"}, say: "a number from 1 up"},
 		{args: []string{"--max-body", "4 furlongs", "--", "c"}, say: "such as 4194304"},
 		{args: []string{"--max-body", "9223372036854775807GiB", "--", "c"}, say: "such as 4194304"},
 		{args: []string{"--log-level", "LOUD", "--", "c"}, say: "DEBUG, INFO"},

@@ -37,7 +37,9 @@ type settings struct {
 	callTimeout     time.Duration
 	maxBody         int64
 	shutdownTimeout time.Duration
+	maxCallers      int
 
+	auditLog          string
 	logLevel          slog.Level
 	logFormat         string
 	installCompletion bool
@@ -124,6 +126,7 @@ func (s *settings) limitFlags() *pflag.FlagSet {
 	f.Var(value(&s.maxBody, "SIZE", 4<<20, parseSize), "max-body", "largest body of a request, such as 4194304 or 4MiB")
 	f.Var(value(&s.shutdownTimeout, "TIME", 10*time.Second, parseDuration), "shutdown-timeout",
 		"longest wait for calls in flight when told to stop")
+	f.Var(value(&s.maxCallers, "N", 10_000, parseCount), "max-callers", "most callers with a connection to one server at a time")
 	return f
 }
 
@@ -131,6 +134,7 @@ func (s *settings) otherFlags() *pflag.FlagSet {
 	f := newFlags()
 	f.Var(value(&s.logLevel, "LEVEL", slog.LevelInfo, parseLevel), "log-level", "log from this level on: "+levelNames)
 	f.Var(value(&s.logFormat, "FORMAT", "text", parseLogFormat), "log-format", "log as text or json")
+	f.Var(text(&s.auditLog, "FILE", ""), "audit-log", "write each login and call to the end of this file, without arguments or results")
 	addSwitch(f, &s.installCompletion, "install-completion", "tell how to install completion for your shell")
 	addSwitch(f, &s.showCompletion, "show-completion", "print the completion script for your shell")
 	// Asked for by name and as a bool by cobra.

@@ -51,10 +51,10 @@ func main() {
 }
 
 // serveUntilSignalled runs the application. SIGHUP reloads the configuration
-// file; where there is none it keeps its usual meaning, so that a single server
-// still ends with the terminal it was started in.
+// file and opens the audit log anew; where there is neither it keeps its usual
+// meaning, so that a single server still ends with the terminal it was started in.
 func serveUntilSignalled(ctx context.Context, o app.Options) error {
-	if o.ConfigPath != "" {
+	if o.ConfigPath != "" || o.AuditLog != "" {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
 		o.Reload = hangups(ctx)

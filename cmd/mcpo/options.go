@@ -50,6 +50,8 @@ func (s *settings) options(command []string, env lookup) (app.Options, error) {
 		ConnectTimeout:   connect,
 		ShutdownTimeout:  s.shutdownTimeout,
 		MaxBody:          s.maxBody,
+		MaxCallers:       s.maxCallers,
+		AuditLog:         s.auditLog,
 		Build:            buildVersion(),
 	}, nil
 }

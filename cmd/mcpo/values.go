@@ -179,6 +179,14 @@ func parsePositiveDuration(text string) (time.Duration, error) {
 	return d, err
 }
 
+func parseCount(text string) (int, error) {
+	n, err := strconv.ParseUint(text, 10, 31)
+	if err != nil || n == 0 {
+		return 0, errors.New("write a number from 1 up, such as 10000")
+	}
+	return int(n), nil
+}
+
 // parseSize reads a number of bytes with an optional unit: KiB, MiB and GiB
 // are powers of 1024, kB, MB and GB powers of 1000.
 func parseSize(text string) (int64, error) {

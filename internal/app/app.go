@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"mcpo/internal/audit"
 	"mcpo/internal/config"
 	"mcpo/internal/httpapi"
 )
@@ -29,6 +30,7 @@ type app struct {
 	handler *httpapi.Handler
 	servers []httpapi.Served // of the generation that serves, in order
 	logins  *logins
+	audit   *audit.Log // nil without
 	prompt  *prompt
 
 	beside   sync.WaitGroup  // what goes on beside the serving, until stopping
@@ -47,12 +49,19 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
+	written, err := audit.Open(o.AuditLog, o.Log)
+	if err != nil {
+		listener.Close()
+		return fmt.Errorf("%w (--audit-log names it)", err)
+	}
+	defer written.Close()
 	stopping, hurry := context.WithCancel(context.Background())
 	defer hurry()
-	a := &app{opts: o, stopping: stopping, prompt: newPrompt(o.Terminal)}
+	a := &app{opts: o, audit: written, stopping: stopping, prompt: newPrompt(o.Terminal)}
 	handler, wrapped := httpapi.New(a.httpOptions(cfg, listener.Addr()))
 	a.handler = handler
 	a.logins = newLogins(o, publicURL(o, cfg, listener.Addr()), o.PublicURL != "" || cfg.PublicURL != "", http.HandlerFunc(handler.ServeCallback))
+	a.logins.happened = a.happened
 	defer a.logins.loopback.Close()
 	if _, err := a.swap(cfg); err != nil {
 		listener.Close()
@@ -88,6 +97,7 @@ func (a *app) live(ctx context.Context, served <-chan error) error {
 		case <-changed:
 			a.reload()
 		case <-a.opts.Reload:
+			a.audit.Reopen()
 			a.reload()
 		}
 	}
@@ -152,7 +162,7 @@ func (a *app) httpOptions(cfg *config.Config, addr net.Addr) httpapi.Options {
 	return httpapi.Options{
 		Key: o.APIKey, StrictAuth: o.StrictAuth, CORSOrigins: o.CORSAllowOrigins,
 		RootPath: o.RootPath, PathPrefix: o.PathPrefix, PublicURL: publicURL(o, cfg, addr), Loopback: isLoopback(addr),
-		Name: o.Name, Description: o.Description, Version: o.Version, MaxBody: o.MaxBody, Log: o.Log,
+		Name: o.Name, Description: o.Description, Version: o.Version, MaxBody: o.MaxBody, Audit: a.audit, Log: o.Log,
 	}
 }
 

@@ -27,6 +27,7 @@ type logins struct {
 	web       bool   // browsers come back there, and not to the loopback port
 	loopback  *oauth.Loopback
 	memory    *store.Memory
+	happened  func(oauth.Happening) // nil for nobody to be told
 
 	mu    sync.Mutex
 	files *store.Files // nil until a server wants it
@@ -96,7 +97,7 @@ func (l *logins) authorizer(s config.Server, at config.Storage, changed func(cal
 		return nil, err
 	}
 	return oauth.New(oauth.Options{
-		Server: s, Store: kept, Loopback: l.loopback, PublicURL: l.publicURL, WebCallback: l.web, Changed: changed, Log: l.opts.Log,
+		Server: s, Store: kept, Loopback: l.loopback, PublicURL: l.publicURL, WebCallback: l.web, Changed: changed, Happened: l.happened, Log: l.opts.Log,
 	})
 }
 

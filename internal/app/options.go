@@ -78,6 +78,12 @@ type Options struct {
 	// MaxBody is the largest request body in bytes.
 	MaxBody int64
 
+	// MaxCallers is how many callers may have a connection to one server at once
+	// (0 is the default of the package upstream).
+	MaxCallers int
+	// AuditLog is the file that logins and calls are written to; empty for none.
+	AuditLog string
+
 	// Terminal is where the person who started mcpo is asked to log in.
 	Terminal Terminal
 

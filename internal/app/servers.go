@@ -57,7 +57,7 @@ func (o Options) lookup(name string) (string, bool) {
 func (a *app) upstreamOptions() upstream.Options {
 	return upstream.Options{
 		Env: a.opts.Env, Identity: wire.Identity{Name: "mcpo", Version: a.opts.Build},
-		ConnectTimeout: a.opts.ConnectTimeout, CallTimeout: a.opts.CallTimeout, Log: a.opts.Log,
+		ConnectTimeout: a.opts.ConnectTimeout, CallTimeout: a.opts.CallTimeout, MaxCallers: a.opts.MaxCallers, Log: a.opts.Log,
 	}
 }
 
@@ -186,7 +186,7 @@ func (a *app) changes(ctx context.Context) <-chan struct{} {
 // before anything is touched that serves.
 func (a *app) reload() {
 	if a.opts.ConfigPath == "" {
-		a.opts.Log.Info("there is no configuration file to reload")
+		a.opts.Log.Debug("there is no configuration file to reload")
 		return
 	}
 	cfg, err := configuration(a.opts)

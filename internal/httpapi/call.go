@@ -7,9 +7,11 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
+	"mcpo/internal/audit"
 	"mcpo/internal/caller"
 	"mcpo/internal/openapi"
 	"mcpo/internal/upstream"
@@ -23,30 +25,35 @@ func (h *Handler) serveCall(w http.ResponseWriter, r *http.Request, m *mount, to
 	start := time.Now()
 	id := h.ids.of(r)
 	w.Header()["X-Request-Id"] = []string{id}
-	status := http.StatusOK
-	body, err := h.call(w, r, m, tool)
-	if err == nil {
-		contentType := jsonType
-		if wantsRaw(r.Header) {
-			contentType = rawResultType
-		}
-		writeBody(w, status, contentType, body)
-	} else {
-		a := answerOf(err, m.server.Name(), tool)
-		status = a.status
-		a.write(w)
+	who, body, err := h.call(w, r, m, tool)
+	status, refusal := http.StatusOK, (*answer)(nil)
+	if err != nil {
+		refusal = answerOf(err, m.server.Name(), tool)
+		status = refusal.status
+	}
+	h.opts.Audit.Write(audit.Entry{ // before anybody has the answer
+		Event: audit.Call, Caller: who.String(), Server: m.server.Name(), Tool: cut(tool, 100), Outcome: strconv.Itoa(status),
+		Duration: time.Since(start), RequestID: id,
+	})
+	switch {
+	case refusal != nil:
+		refusal.write(w)
+	case wantsRaw(r.Header):
+		writeBody(w, status, rawResultType, body)
+	default:
+		writeBody(w, status, jsonType, body)
 	}
 	h.logCall(r.Context(), m.server.Name(), tool, status, time.Since(start), id, err)
 }
 
-// call does everything up to the response's body.
-func (h *Handler) call(w http.ResponseWriter, r *http.Request, m *mount, tool string) ([]byte, error) {
+// call does everything up to the response's body, and tells who called.
+func (h *Handler) call(w http.ResponseWriter, r *http.Request, m *mount, tool string) (caller.ID, []byte, error) {
 	who, refused := h.who(r, m)
 	if refused != nil {
-		return nil, refused
+		return caller.ID{}, nil, refused
 	}
 	body, err := h.callAs(w, r, m, who.ID, tool)
-	return body, h.loginError(r.Context(), m, who, err)
+	return who.ID, body, h.loginError(r.Context(), m, who, err)
 }
 
 // callAs is the call of a caller who may make it.

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"mcpo/internal/audit"
 	"mcpo/internal/config"
 	"mcpo/internal/httpapi/pages"
 	"mcpo/internal/oauth"
@@ -32,7 +33,9 @@ type Options struct {
 	MaxBody int64
 	// BodyTime is how long a request body may take to arrive, 0 for 30 s.
 	BodyTime time.Duration
-	Log      *slog.Logger
+	// Audit is told of each call; nil tells nobody.
+	Audit *audit.Log
+	Log   *slog.Logger
 }
 
 // Handler answers all requests, with the servers of the generation that was
