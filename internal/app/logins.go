@@ -119,10 +119,13 @@ func (l *logins) sweep(ctx context.Context) {
 		l.mu.Lock()
 		files := l.files
 		l.mu.Unlock()
-		_, err := l.memory.Sweep(ctx)
+		gone, err := l.memory.Sweep(ctx)
 		if files != nil {
-			_, filesErr := files.Sweep(ctx)
-			err = errors.Join(err, filesErr)
+			n, filesErr := files.Sweep(ctx)
+			gone, err = gone+n, errors.Join(err, filesErr)
+		}
+		if gone > 0 {
+			l.opts.Log.Info("removed what has run out: links, logins in progress, and grants that cannot be renewed", "records", gone)
 		}
 		if err != nil && ctx.Err() == nil {
 			l.opts.Log.Warn("removing logins that have run out failed", "error", err)

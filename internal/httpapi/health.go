@@ -16,6 +16,8 @@ type readiness struct {
 type serverState struct {
 	State upstream.State `json:"state"`
 	Tools int            `json:"tools"`
+	// Callers is how many callers have a connection, of a server with logins.
+	Callers *int `json:"callers,omitempty"`
 	// Reason says why the server is not connected. Its details are in the
 	// log: here they could tell a stranger about the inside.
 	Reason string `json:"reason,omitempty"`
@@ -36,7 +38,12 @@ func (h *Handler) serveHealth(w http.ResponseWriter, to route, g *Generation) {
 		default:
 			body.Ready = false
 		}
-		body.Servers[m.server.Name()] = stateOf(m.server.Status(m.first()))
+		state := stateOf(m.server.Status(m.first()))
+		if m.logins != nil {
+			n := m.server.Callers()
+			state.Callers = &n
+		}
+		body.Servers[m.server.Name()] = state
 	}
 	status := http.StatusOK
 	if !body.Ready {

@@ -77,6 +77,7 @@ func (s *Server) evict() {
 	}
 	if oldest != nil {
 		s.retire(oldest)
+		s.evicted++
 	}
 }
 
@@ -103,12 +104,19 @@ func (s *Server) sweep(idle time.Duration, stop <-chan struct{}) {
 			return
 		}
 		s.mu.Lock()
+		retired := 0
 		for _, c := range s.callers {
 			if c != s.first && c.users == 0 && time.Since(c.used) > idle {
 				s.retire(c)
+				retired++
 			}
 		}
+		evicted, left := s.evicted, len(s.callers)
+		s.evicted = 0
 		s.mu.Unlock()
+		if retired+evicted > 0 {
+			s.log.Info("closed connections of callers", "idle", retired, "too_many", evicted, "left", left)
+		}
 	}
 }
 

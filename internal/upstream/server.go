@@ -76,6 +76,7 @@ type Server struct {
 
 	mu       sync.Mutex
 	callers  map[caller.ID]*connection // of a server with logins
+	evicted  int                       // of them, since the last sweep
 	inFlight int
 	removed  bool
 	idle     chan struct{} // closed when removed and nothing is in flight
