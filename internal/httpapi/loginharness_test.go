@@ -215,13 +215,19 @@ func newBrowser(t *testing.T) http.CookieJar {
 func (d *door) form(at string) (csrf, cookie string) {
 	d.t.Helper()
 	page := d.browse(at, oauthtest.BrowseOptions{StopAtForm: true})
-	_, rest, found := strings.Cut(page.Body, `name="csrf" value="`)
-	if !found {
-		d.t.Fatalf("the page at %s has no form: %d %s", at, page.Status, page.Body)
-	}
-	csrf, _, _ = strings.Cut(rest, `"`)
 	pair, _, _ := strings.Cut(page.Header.Get("Set-Cookie"), ";")
-	return csrf, "Cookie: " + pair
+	return csrfOf(d.t, page.Body), "Cookie: " + pair
+}
+
+// csrfOf is the token in the form of a page.
+func csrfOf(t *testing.T, page string) string {
+	t.Helper()
+	_, rest, found := strings.Cut(page, `name="csrf" value="`)
+	if !found {
+		t.Fatalf("the page has no form: %s", page)
+	}
+	csrf, _, _ := strings.Cut(rest, `"`)
+	return csrf
 }
 
 const formType = "Content-Type: application/x-www-form-urlencoded"

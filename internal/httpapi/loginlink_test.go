@@ -103,7 +103,8 @@ func TestLinkForm(t *testing.T) {
 	path := strings.TrimPrefix(link, d.url)
 	csrf, cookie := d.form(link)
 	strange, _ := d.form(link)
-	other, _ := d.form(d.do("POST", "/other/whoami", "{}", "Authorization: Bearer "+testKey).refusal(t).AuthorizationURL)
+	other := d.do("POST", "/other/whoami", "{}", "Authorization: Bearer "+testKey).refusal(t).AuthorizationURL
+	others := csrfOf(t, d.do("GET", strings.TrimPrefix(other, d.url), "", cookie).body)
 	for name, c := range map[string]struct {
 		csrf    string
 		headers []string
@@ -111,8 +112,9 @@ func TestLinkForm(t *testing.T) {
 		"without the token":          {"", []string{cookie}},
 		"with a made up token":       {"x", []string{cookie}},
 		"with the token of another":  {strange, []string{cookie}},
-		"with another page's token":  {other, []string{cookie}},
+		"with another page's token":  {others, []string{cookie}},
 		"without the cookie":         {csrf, nil},
+		"with the token of nobody":   {formToken("", "notes"), nil},
 		"with a short cookie":        {csrf, []string{"Cookie: mcpo_browser=x"}},
 		"with two cookies":           {csrf, []string{cookie + "; mcpo_browser=" + strings.Repeat("A", 52)}},
 		"from a page elsewhere":      {csrf, []string{cookie, "Origin: https://evil.example"}},

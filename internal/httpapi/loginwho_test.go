@@ -44,7 +44,7 @@ func TestNobody(t *testing.T) {
 	for _, header := range []string{
 		"Host: tools.example", "Host: 192.0.2.1:8000", "Host: localhost.evil.example",
 		"Forwarded: for=192.0.2.1", "X-Forwarded-For: 192.0.2.1", "X-Forwarded-For: 127.0.0.1", "X-Forwarded-Host: localhost", "X-Forwarded-Proto: https",
-		"Via: 1.1 proxy", "X-Real-Ip: 127.0.0.1", "Origin: https://evil.example", "Origin: null", "Authorization: Bearer somebody's",
+		"Via: 1.1 proxy", "X-Real-Ip: 127.0.0.1", "Origin: https://evil.example", "Origin: null", "Authorization: Bearer somebody's", "Authorization: Basic c29tZWJvZHk6eA==", "X-OpenWebUI-User-Id: somebody",
 	} {
 		nobody(t, header, d.do("POST", "/notes/whoami", "{}", header))
 		nobody(t, header, d.do("GET", "/notes/login", "", header, "Accept: text/html"))
