@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"mcpo/internal/caller"
@@ -34,6 +35,9 @@ type entrance struct {
 	// quiet connections have nothing lasting open, and look at their tools only
 	// while they are used: there may be thousands.
 	quiet bool
+	// older is what all connections to a server know of its protocol; nil where
+	// there is one connection.
+	older *atomic.Bool
 }
 
 func (e entrance) required(err error) bool { return e.need != nil && e.need(err) }

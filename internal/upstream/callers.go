@@ -47,38 +47,43 @@ func (s *Server) callersOwn(who caller.ID) *connection {
 		c.used = time.Now()
 		return c
 	}
-	if len(s.callers) >= s.opts.MaxCallers && !s.removed {
-		s.evict()
+	if s.removed {
+		c = s.connectionFor(who)
+		c.close() // whoever asks for it is told at once
+		return c
+	}
+	for len(s.callers) >= s.opts.MaxCallers && s.evict() {
 	}
 	c = s.connectionFor(who)
-	if !s.removed {
-		c.start()
-	}
+	c.start()
 	return c
 }
 
 // connectionFor makes the caller's connection.
 func (s *Server) connectionFor(who caller.ID) *connection {
-	in := entrance{trip: s.access.RoundTripper(who, s.pool), need: s.access.Required, quiet: who != s.access.First}
+	in := entrance{trip: s.access.RoundTripper(who, s.pool), need: s.access.Required, quiet: who != s.access.First, older: &s.older}
 	c := newConnection(s.cfg, s.opts, s.log.With("caller", who.String()), in, s.learn)
 	c.who, c.used = who, time.Now()
 	s.callers[who] = c
 	return c
 }
 
-// evict closes the connection that was not used for longest. Where all are in
-// use there is one more than there should be, for a while.
-func (s *Server) evict() {
+// evict closes the connection that was not used for longest, and reports whether
+// there was one. Where all are in use there are more than there should be, until
+// the next caller comes.
+func (s *Server) evict() bool {
 	var oldest *connection
 	for _, c := range s.callers {
 		if c != s.first && c.users == 0 && (oldest == nil || c.used.Before(oldest.used)) {
 			oldest = c
 		}
 	}
-	if oldest != nil {
-		s.retire(oldest)
-		s.evicted++
+	if oldest == nil {
+		return false
 	}
+	s.retire(oldest)
+	s.evicted++
+	return true
 }
 
 // retire closes a caller's connection beside all else. The next use opens a new

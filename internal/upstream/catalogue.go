@@ -53,7 +53,9 @@ func (s *Server) learn(l *ToolList) *ToolList {
 		}
 	}
 	slices.SortFunc(all, func(a, b wire.Tool) int { return strings.Compare(a.Name, b.Name) })
-	next := newToolList(s.cfg, l.Info, all)
+	info := l.Info
+	info.Instructions = "" // they may be for this caller alone
+	next := newToolList(s.cfg, info, all)
 	if next.same(before) {
 		return l
 	}

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -31,7 +32,7 @@ type dialer struct {
 }
 
 func newDialer(cfg config.Server, opts Options, log *slog.Logger, hear func(string, json.RawMessage), in entrance) dialer {
-	return dialer{cfg: cfg, opts: opts, log: log, older: new(atomic.Bool), in: in,
+	return dialer{cfg: cfg, opts: opts, log: log, older: cmp.Or(in.older, new(atomic.Bool)), in: in,
 		handler: wire.Handler{Notification: hear, Stderr: stderrLogger(log)}}
 }
 
@@ -93,7 +94,9 @@ func speaksOlder(err error) bool {
 func (d dialer) openHTTP(ctx context.Context) (*wire.Session, error) {
 	stateless := !d.older.Load()
 	session, err := d.shake(ctx, wire.DialHTTP(d.httpOptions()), stateless)
-	d.older.Store(err == nil && session.Info.Protocol < wire.ProtocolStateless)
+	if !d.in.required(err) {
+		d.older.Store(err == nil && session.Info.Protocol < wire.ProtocolStateless)
+	}
 	return session, err
 }
 

@@ -69,6 +69,7 @@ type Server struct {
 	access *Access         // nil without logins
 	pool   *http.Transport // to a server with logins, for all callers
 	first  *connection     // that of the start; nil when nobody's
+	older  atomic.Bool     // what callers' connections know of its protocol
 
 	catalogue atomic.Pointer[ToolList]
 	learning  sync.Mutex
