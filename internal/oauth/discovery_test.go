@@ -266,3 +266,19 @@ func TestNew(t *testing.T) {
 		t.Errorf("the URL is %s", a.url)
 	}
 }
+
+// TestProbeStaysHome: what the configuration says to the server goes nowhere
+// else.
+func TestProbeStaysHome(t *testing.T) {
+	asked := 0
+	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked++ }))
+	defer other.Close()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, other.URL+"/mcp", http.StatusTemporaryRedirect)
+	}))
+	defer s.Close()
+	a := authorizer(t, s.URL+"/mcp", func(o *Options) { o.Server.Headers = map[string]string{"X-Api-Key": "secret"} })
+	if status, _, err := a.probe(testContext(t)); status != http.StatusTemporaryRedirect || err != nil || asked != 0 {
+		t.Errorf("probe = %d, %v; the other server was asked %d times", status, err, asked)
+	}
+}
