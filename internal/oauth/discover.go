@@ -28,6 +28,9 @@ type Discovered struct {
 // server does with it does not matter: a protected one refuses it unread.
 const initializeBody = `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"mcpo","version":"1"}}}`
 
+// listBody asks for the tools.
+const listBody = `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`
+
 // Discover finds out where grants for the server come from, anchored at the
 // server's own URL. Errors are *[DiscoveryError], or those of the network.
 func (a *Authorizer) Discover(ctx context.Context) (*Discovered, error) {
@@ -44,40 +47,68 @@ func (a *Authorizer) Discover(ctx context.Context) (*Discovered, error) {
 	return d, err
 }
 
-// probe asks the server without a token, to hear its challenge.
-func (a *Authorizer) probe(ctx context.Context) (int, Challenge, error) {
+// probe asks the server without a token, to hear its challenge: for its
+// tools, which even those protect that let anybody begin, and then as a client
+// begins, where the first is refused for another reason.
+func (a *Authorizer) probe(ctx context.Context) (status int, c Challenge, err error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTime)
 	defer cancel()
-	method, body := http.MethodPost, initializeBody
 	if a.transport == config.SSE {
-		method, body = http.MethodGet, ""
+		return a.ask(ctx, http.MethodGet, "")
 	}
+	for _, body := range []string{listBody, initializeBody} {
+		if status, c, err = a.ask(ctx, http.MethodPost, body); err != nil || status == http.StatusUnauthorized {
+			return status, c, err
+		}
+	}
+	return status, c, err
+}
+
+// ask sends one message without a token.
+func (a *Authorizer) ask(ctx context.Context, method, body string) (int, Challenge, error) {
 	to := a.url
 	for range redirectMax {
-		req, err := http.NewRequestWithContext(ctx, method, to.String(), strings.NewReader(body))
-		if err != nil {
-			return 0, Challenge{}, err
-		}
-		for name, value := range a.headers {
-			req.Header.Set(name, value)
-		}
-		req.Header.Set("Accept", "application/json, text/event-stream")
-		if body != "" {
-			req.Header.Set("Content-Type", "application/json")
-		}
-		resp, err := a.direct.RoundTrip(req)
+		resp, err := a.send(ctx, method, to, body, "")
 		if err != nil {
 			return 0, Challenge{}, fmt.Errorf("asking the server: %w", err)
 		}
-		resp.Body.Close() // unread: where no token is wanted, it may be a stream
 		if next, err := to.Parse(resp.Header.Get("Location")); err == nil && resp.StatusCode/100 == 3 && originOf(next) == originOf(to) && next.User == nil {
 			to = next
 			continue
+		}
+		if session := resp.Header.Get(sessionHeader); session != "" { // nobody goes on with it
+			_, _ = a.send(ctx, http.MethodDelete, to, "", session)
 		}
 		c, _ := ParseChallenge(resp.Header)
 		return resp.StatusCode, c, nil
 	}
 	return 0, Challenge{}, errors.New("the server redirects too often")
+}
+
+const sessionHeader = "Mcp-Session-Id"
+
+// send sends a request without a token to the server. The answer's body is left
+// unread: where no token is wanted, it may be a stream.
+func (a *Authorizer) send(ctx context.Context, method string, to *url.URL, body, session string) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, to.String(), strings.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	for name, value := range a.headers {
+		req.Header.Set(name, value)
+	}
+	req.Header.Set("Accept", "application/json, text/event-stream")
+	if body != "" {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if session != "" {
+		req.Header.Set(sessionHeader, session)
+	}
+	resp, err := a.direct.RoundTrip(req)
+	if err == nil {
+		resp.Body.Close()
+	}
+	return resp, err
 }
 
 // chooseIssuer picks the authorization server: of those that the resource
@@ -93,16 +124,8 @@ func (a *Authorizer) chooseIssuer(ctx context.Context, r *Resource) (*Metadata, 
 		i := slices.IndexFunc(named, func(s string) bool { return sameURL(s, configured) })
 		return a.metadata(ctx, named[max(i, 0)])
 	}
-	candidates := []string{}
-	if configured != "" {
-		candidates = append(candidates, configured)
-		if u, err := url.Parse(configured); err == nil && strings.Trim(u.Path, "/") != "" {
-			candidates = append(candidates, originOf(u))
-		}
-	}
-	candidates = append(candidates, originOf(a.url))
-	for _, issuer := range candidates {
-		m, err := a.findMetadata(ctx, issuer)
+	for _, base := range a.bases() {
+		m, err := a.findMetadataAt(ctx, base)
 		if errors.Is(err, errNoMetadata) {
 			continue
 		}
@@ -113,5 +136,21 @@ func (a *Authorizer) chooseIssuer(ctx context.Context, r *Resource) (*Metadata, 
 		}
 		return m, err
 	}
-	return a.metadata(ctx, candidates[0])
+	return a.metadata(ctx, a.bases()[0])
+}
+
+// bases are where an authorization server is looked for that nobody names: the
+// configured address, its origin, and the server's own.
+func (a *Authorizer) bases() []string {
+	var bases []string
+	if configured := a.cfg.ServerURL; configured != "auto" && configured != "" {
+		bases = append(bases, configured)
+		if u, err := url.Parse(configured); err == nil && strings.Trim(u.Path, "/") != "" {
+			bases = append(bases, originOf(u))
+		}
+	}
+	if own := originOf(a.url); !slices.Contains(bases, own) {
+		bases = append(bases, own)
+	}
+	return bases
 }

@@ -267,6 +267,17 @@ func TestNew(t *testing.T) {
 	}
 }
 
+// TestProbeLeaves the session that a server opens which lets everybody in.
+func TestProbeLeaves(t *testing.T) {
+	s := oauthtest.Start(t, oauthtest.Options{LazyAuth: true})
+	if _, err := authorizer(t, s.MCP, nil).Discover(testContext(t)); err != nil {
+		t.Fatal(err)
+	}
+	if h := s.LastHeader("mcp"); h.Get(sessionHeader) == "" || h.Get("Content-Type") != "" {
+		t.Errorf("after %d requests, the last one's headers are %v", s.Requests("mcp"), h)
+	}
+}
+
 // TestProbeStaysHome: what the configuration says to the server goes nowhere
 // else.
 func TestProbeStaysHome(t *testing.T) {
