@@ -79,16 +79,24 @@ func (d *doctor) candidates() []string {
 	return candidates
 }
 
+// find reads metadata as Discover does.
+func (d *doctor) find(ctx context.Context, issuer string, named bool) (*Metadata, error) {
+	if named {
+		return d.a.findMetadata(ctx, issuer)
+	}
+	return d.a.findMetadataAt(ctx, issuer)
+}
+
 // readMetadata reads an issuer's metadata; found is false when it has none. Of
 // an issuer that somebody names nothing else is tried.
 func (d *doctor) readMetadata(ctx context.Context, issuer string, named bool) (found bool) {
 	const topic = "metadata"
-	m, err := d.a.findMetadata(ctx, issuer)
+	m, err := d.find(ctx, issuer, named)
 	switch {
 	case m != nil: // whatever is wrong with it is told of one by one
 		d.Metadata = m
 		d.add(topic, OK, "", "found at %s", clean(m.From, 200))
-		if sameURL(m.Issuer, issuer) {
+		if sameURL(m.Issuer, issuer) || !named && contains(issuer, m.Issuer) {
 			d.add("issuer", OK, "", "it is the one that was asked: %s", clean(m.Issuer, 200))
 			return true
 		}

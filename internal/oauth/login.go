@@ -89,7 +89,7 @@ func (a *Authorizer) begin(ctx context.Context, who caller.ID, redirectURI, brow
 	if err != nil {
 		return nil, err
 	}
-	r, err := a.register(ctx, d.Metadata, redirectURI)
+	r, err := a.register(ctx, d.Metadata, redirectURI, who)
 	if err != nil {
 		return nil, err
 	}

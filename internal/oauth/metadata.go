@@ -71,6 +71,17 @@ func (a *Authorizer) findMetadata(ctx context.Context, issuer string) (*Metadata
 	return nil, errNoMetadata
 }
 
+// findMetadataAt is findMetadata for an address that nobody claims to be an
+// issuer: the base of the configuration's server, or the server's origin. There
+// the issuer is whom the metadata names, if it is the same or lies below.
+func (a *Authorizer) findMetadataAt(ctx context.Context, base string) (*Metadata, error) {
+	m, err := a.findMetadata(ctx, base)
+	if m != nil && !sameURL(m.Issuer, base) && contains(base, m.Issuer) {
+		return m, a.checkMetadata(m, m.Issuer)
+	}
+	return m, err
+}
+
 func metadataOf(o object) *Metadata {
 	return &Metadata{
 		Issuer:                o.text("issuer"),
@@ -164,7 +175,7 @@ func (a *Authorizer) metadata(ctx context.Context, issuer string) (*Metadata, er
 	}
 	m, err := a.findMetadata(ctx, issuer)
 	if errors.Is(err, errNoMetadata) {
-		m, err = a.withoutMetadata(issuer)
+		m, err = a.fallback(ctx, issuer)
 	}
 	if err != nil {
 		return nil, err
@@ -174,6 +185,22 @@ func (a *Authorizer) metadata(ctx context.Context, issuer string) (*Metadata, er
 	a.known[m.Issuer] = m
 	a.mu.Unlock()
 	return m, nil
+}
+
+// fallback is for an issuer without metadata at its own address: it may have
+// been found by a base, or publish nothing at all.
+func (a *Authorizer) fallback(ctx context.Context, issuer string) (*Metadata, error) {
+	for _, base := range a.bases() {
+		m, err := a.findMetadataAt(ctx, base)
+		if err == nil && m.Issuer == issuer {
+			return m, nil
+		}
+		var other *DiscoveryError // what is wrong with another's metadata is not this issuer's
+		if err != nil && !errors.Is(err, errNoMetadata) && !errors.As(err, &other) {
+			return nil, err
+		}
+	}
+	return a.withoutMetadata(issuer)
 }
 
 // forget makes the next login discover everything anew.

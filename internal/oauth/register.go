@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"mcpo/internal/caller"
 	"mcpo/internal/store"
 )
 
@@ -39,7 +40,7 @@ const staticClientID = "mcpo-client"
 // register takes or makes the registration to log in with: that of the
 // configuration, a metadata document's URL, or a dynamic one (RFC 7591), which
 // is kept for each issuer and redirect URI.
-func (a *Authorizer) register(ctx context.Context, m *Metadata, redirectURI string) (*registration, error) {
+func (a *Authorizer) register(ctx context.Context, m *Metadata, redirectURI string, who caller.ID) (*registration, error) {
 	if byHand := a.byHand(m); byHand != nil {
 		return byHand, a.checkIssuerOf(byHand, m)
 	}
@@ -49,7 +50,7 @@ func (a *Authorizer) register(ctx context.Context, m *Metadata, redirectURI stri
 	if m.RegistrationEndpoint == "" {
 		return a.unregistered(m, redirectURI)
 	}
-	return a.dynamic(ctx, m, redirectURI)
+	return a.dynamic(ctx, m, redirectURI, who)
 }
 
 // byHand is the registration that the configuration has, or nil.
@@ -116,7 +117,7 @@ func (a *Authorizer) unregistered(m *Metadata, redirectURI string) (*registratio
 
 // dynamic takes the stored registration, after asking whether it is still
 // known, or makes a new one; once, however many ask at the same time.
-func (a *Authorizer) dynamic(ctx context.Context, m *Metadata, redirectURI string) (*registration, error) {
+func (a *Authorizer) dynamic(ctx context.Context, m *Metadata, redirectURI string, who caller.ID) (*registration, error) {
 	request := a.registrationRequest(m, redirectURI)
 	key := registrationKey(m.Issuer, redirectURI, request)
 	unlock, err := a.store.Lock(ctx, key)
@@ -126,7 +127,7 @@ func (a *Authorizer) dynamic(ctx context.Context, m *Metadata, redirectURI strin
 	defer unlock()
 	if r, err := a.stored(ctx, key); err != nil {
 		return nil, err
-	} else if r != nil && a.stillKnown(ctx, m, r, redirectURI) {
+	} else if r != nil && (a.inUse(who, r) || a.stillKnown(ctx, m, r, redirectURI)) {
 		return r, nil
 	}
 	r, err := a.makeRegistration(ctx, m, request, redirectURI)
@@ -166,6 +167,13 @@ func (a *Authorizer) stored(ctx context.Context, key store.Key) (*registration, 
 		return nil, nil
 	}
 	return &r, nil
+}
+
+// inUse reports whether the caller's grant, which just now was good for all but
+// its scopes, was given to this registration: then it is known.
+func (a *Authorizer) inUse(who caller.ID, r *registration) bool {
+	h, ok := a.memory(who)
+	return ok && !h.refused && h.Registration.ClientID == r.ClientID && a.MoreScopes(who)
 }
 
 // stillKnown asks the token endpoint with a code that nobody was given. Who is
