@@ -6,6 +6,7 @@ import (
 	"errors"
 	"sync"
 
+	"mcpo/internal/config"
 	"mcpo/internal/oauth"
 	"mcpo/internal/store"
 	"mcpo/internal/upstream"
@@ -16,7 +17,7 @@ import (
 // Open WebUI, which reads them once for everybody, still finds them before the
 // first caller has come back.
 type catalogue struct {
-	server string
+	server config.Server
 	store  oauth.Store
 	beside func(func()) // runs what goes on beside the serving
 	failed func(error)
@@ -26,7 +27,14 @@ type catalogue struct {
 	busy    bool               // somebody is keeping
 }
 
-func (c *catalogue) key() store.Key { return store.Key{Kind: store.Catalogues, Server: c.server} }
+func (c *catalogue) key() store.Key { return store.Key{Kind: store.Catalogues, Server: c.server.Name} }
+
+// keptTools is what is kept. Another server may come under the same name: its
+// tools are not these.
+type keptTools struct {
+	URL   string            `json:"url"`
+	Tools []json.RawMessage `json:"tools"`
+}
 
 // learned takes a newer catalogue, to be kept by and by.
 func (c *catalogue) learned(l *upstream.ToolList) {
@@ -66,19 +74,22 @@ func (c *catalogue) read(ctx context.Context) ([]wire.Tool, error) {
 	if err != nil {
 		return nil, err
 	}
-	var raw []json.RawMessage
-	if err := json.Unmarshal(record.Value, &raw); err != nil {
+	var kept keptTools
+	if err := json.Unmarshal(record.Value, &kept); err != nil {
 		return nil, err
 	}
-	return wire.ParseTools(raw), nil
+	if kept.URL != c.server.URL {
+		return nil, nil
+	}
+	return wire.ParseTools(kept.Tools), nil
 }
 
 func (c *catalogue) write(ctx context.Context, l *upstream.ToolList) error {
-	raw := make([]json.RawMessage, len(l.Tools))
+	kept := keptTools{URL: c.server.URL, Tools: make([]json.RawMessage, len(l.Tools))}
 	for i, t := range l.Tools {
-		raw[i] = t.Raw
+		kept.Tools[i] = t.Raw
 	}
-	value, err := json.Marshal(raw)
+	value, err := json.Marshal(kept)
 	if err != nil {
 		return err
 	}

@@ -131,7 +131,7 @@ func (a *app) catalogueOf(c config.Server, at config.Storage) (*catalogue, error
 	if err != nil {
 		return nil, err
 	}
-	return &catalogue{server: c.Name, store: kept, beside: a.beside.Go,
+	return &catalogue{server: c, store: kept, beside: a.beside.Go,
 		failed: func(err error) {
 			a.opts.Log.Warn("keeping the catalogue of tools failed", "server", c.Name, "error", err)
 		}}, nil
