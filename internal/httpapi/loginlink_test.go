@@ -240,10 +240,10 @@ func TestParallelLogins(t *testing.T) {
 func TestWrongIssuer(t *testing.T) {
 	for name, iss := range map[string]oauthtest.Iss{"wrong": oauthtest.IssWrong, "missing": oauthtest.IssMissing, "normalised": oauthtest.IssNormalised} {
 		for _, failure := range []string{"", "server_error"} {
-			d := openDoor(t, doorSetup{outside: oauthtest.Options{Iss: iss, AuthorizeError: failure, ErrorDescription: "call 555-1234"}})
+			d := openDoor(t, doorSetup{outside: oauthtest.Options{Iss: iss, AuthorizeError: failure, ErrorDescription: "call somebody"}})
 			page := d.browse(d.link("notes"), oauthtest.BrowseOptions{})
 			wantPage(t, page, http.StatusBadRequest, "The answer does not come from the login page that was asked. Nothing was connected.")
-			if strings.Contains(page.Body, "555") || strings.Contains(page.Body, "server_error") {
+			if strings.Contains(page.Body, "call somebody") || strings.Contains(page.Body, "server_error") {
 				t.Errorf("%s: the page shows a stranger's words: %s", name, page.Body)
 			}
 			d.empty(name)
