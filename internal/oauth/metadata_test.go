@@ -198,3 +198,28 @@ func TestMetadataIsReadAgain(t *testing.T) {
 		t.Errorf("%v; it was read again without need", err)
 	}
 }
+
+// TestIssuerBelowBase: where only an address is known at which to look, the
+// issuer is whom the metadata there names, at that address or below it.
+func TestIssuerBelowBase(t *testing.T) {
+	s := oauthtest.Start(t, oauthtest.Options{AutoApprove: true, NoResourceMetadata: true, Iss: oauthtest.IssNone})
+	for issuer, good := range map[string]bool{
+		s.Issuer: true, s.Issuer + "/tenant": true, s.Issuer + "/a/b/": true,
+		s.Other: false, "https://auth.example": false, s.Issuer + "/../x": false, s.Issuer + "x": false, "": false,
+	} {
+		s.Set(func(o *oauthtest.Options) { o.Override = map[string]any{"issuer": issuer} })
+		a := authorizer(t, s.MCP, nil)
+		if err := login1(t, a); (err == nil) != good {
+			t.Errorf("%s: %v", issuer, err)
+		}
+		if !good {
+			continue
+		}
+		if g := storedGrant(t, a); g.Issuer != issuer {
+			t.Errorf("the grant is of %q", g.Issuer)
+		}
+		s.Expire()
+		a.forget()
+		works(t, a)
+	}
+}

@@ -146,7 +146,12 @@ func TestStepUp(t *testing.T) {
 	if status := callAdmin(t, s, a); status != http.StatusForbidden || !a.MoreScopes(who) {
 		t.Fatalf("the server answers %d; more scopes: %v", status, a.MoreScopes(who))
 	}
-	if err := login1(t, a); err != nil {
+	before := s.Requests("token")
+	b := begun(t, a)
+	if n := s.Requests("token") - before; n != 0 {
+		t.Error("whether the registration is known was asked, though it is in use")
+	}
+	if _, err := a.Finish(testContext(t), browsed(t, b.URL, oauthtest.BrowseOptions{}), ""); err != nil {
 		t.Fatal(err)
 	}
 	if scope := s.LastForm("authorize").Get("scope"); scope != "mcp admin" {
