@@ -1,12 +1,14 @@
 package httpapi
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
 	"testing"
 	"time"
 
+	"mcpo/internal/config"
 	"mcpo/internal/oauthtest"
 	"mcpo/internal/store"
 )
@@ -158,6 +160,22 @@ func TestOtherBrowser(t *testing.T) {
 				t.Error("the code was exchanged")
 			}
 		})
+	}
+}
+
+// TestNamesOfThisMachine: cookies belong to a name, so the link has the one that
+// the browser comes back to.
+func TestNamesOfThisMachine(t *testing.T) {
+	at := fmt.Sprintf("http://127.0.0.1:%d/callback", freePort(t))
+	d := openDoor(t, doorSetup{oauth: func(o *config.OAuth) { o.ClientMetadata = &config.ClientMetadata{RedirectURIs: []string{at}} }})
+	link := d.link("notes")
+	if want := strings.Replace(d.url, "localhost", "127.0.0.1", 1) + "/oauth/notes/authorize?"; !strings.HasPrefix(link, want) {
+		t.Errorf("the link is %s", link)
+	}
+	page := d.browse(link, oauthtest.BrowseOptions{})
+	wantPage(t, page, http.StatusOK, "Connected.")
+	if !strings.HasPrefix(page.URL, at) {
+		t.Errorf("the browser ends at %s", page.URL)
 	}
 }
 

@@ -72,7 +72,25 @@ func (h *Handler) connectURL(ctx context.Context, m *mount, who caller.Person) (
 	if err != nil {
 		return "", err
 	}
-	return h.opts.PublicURL + "/oauth/" + url.PathEscape(m.server.Name()) + "/authorize?ticket=" + ticket, nil
+	return h.publicURL(m.logins.RedirectURI(who.ID)) + "/oauth/" + url.PathEscape(m.server.Name()) + "/authorize?ticket=" + ticket, nil
+}
+
+// publicURL is the public URL for a browser that comes back to redirectURI. On
+// this machine that may have the other one of the names localhost and
+// 127.0.0.1; the link then has it too, for a browser shows its cookies only under
+// the name that it got them from.
+func (h *Handler) publicURL(redirectURI string) string {
+	const name, address = "localhost", "127.0.0.1"
+	public, err := url.Parse(h.opts.PublicURL)
+	back, backErr := url.Parse(redirectURI)
+	if err != nil || backErr != nil || public.Scheme != "http" {
+		return h.opts.PublicURL
+	}
+	from, to := public.Hostname(), back.Hostname()
+	if from == name && to == address || from == address && to == name {
+		public.Host = strings.Replace(public.Host, from, to, 1)
+	}
+	return public.String()
 }
 
 // loginOperation describes GET /login in the document of a caller who has to
