@@ -68,7 +68,8 @@ func (a *app) firstLogin(ctx context.Context, s httpapi.Served, at config.Storag
 	if _, err := s.Server.Ready(ctx, who); !loginRequired(err) {
 		return
 	}
-	if cfg.OAuth.MultiUser && a.opts.Terminal.In == nil && a.opts.Terminal.Browse == nil {
+	alone := a.opts.Terminal.In == nil && a.opts.Terminal.Browse == nil
+	if cfg.OAuth.MultiUser && (alone || s.Identify.Configured()) {
 		return // the people whose logins these are come by themselves
 	}
 	err := a.prompt.login(ctx, s.Logins, who, cfg.Name)
