@@ -166,6 +166,31 @@ func TestPortOfAnotherMcpo(t *testing.T) {
 	first.closed(t)
 }
 
+// TestFollow: a login that another mcpo finishes, to which the browser comes back.
+func TestFollow(t *testing.T) {
+	s, shared := oauthtest.Start(t, oauthtest.Options{AutoApprove: true}), store.NewMemory()
+	there := authorizer(t, s.MCP, func(o *Options) { o.Store = shared })
+	here := authorizer(t, s.MCP, func(o *Options) { o.Store = shared })
+	ctx, stop := context.WithCancel(testContext(t))
+	defer stop()
+	b := begun(t, here)
+	here.Follow(ctx, who, b)
+	if _, err := there.Finish(testContext(t), browsed(t, b.URL, oauthtest.BrowseOptions{}), ""); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-b.Outcome; err != nil {
+		t.Errorf("the outcome is %v", err)
+	}
+	works(t, here)
+	given := begun(t, here)
+	here.Follow(ctx, who, given)
+	stop()
+	here.Close() // waits for what watches
+	if err := <-given.Outcome; !errors.Is(err, context.Canceled) {
+		t.Errorf("the outcome is %v", err)
+	}
+}
+
 // TestPortInUse: the login does not even begin, and the error says what to do.
 func TestPortInUse(t *testing.T) {
 	for _, host := range []string{"127.0.0.1:0", "[::1]:0"} {

@@ -8,11 +8,16 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"os"
 	"os/exec"
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"mcpo/internal/config"
 	"mcpo/internal/oauthtest"
@@ -29,6 +34,8 @@ type child struct {
 	Ask int
 	// DieAt is the step of a refresh at which it kills itself.
 	DieAt string
+	// Fetch are addresses that it reads instead, telling how that went.
+	Fetch []string
 }
 
 // childMain is the child's whole life. It tells what went wrong, if anything.
@@ -36,6 +43,9 @@ func childMain(description string) error {
 	var c child
 	if err := json.Unmarshal([]byte(description), &c); err != nil {
 		return err
+	}
+	if c.Fetch != nil {
+		return c.fetch()
 	}
 	files, err := store.Open(store.Options{Dir: c.Dir, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
@@ -73,6 +83,22 @@ func childMain(description string) error {
 	}
 	asking.Wait()
 	return errors.Join(problems...)
+}
+
+func (c child) fetch() error {
+	n := &network{names: map[string][][]string{"mcp.example": at("8.8.8.8")}}
+	g := newGuard(Network{Resolve: n.resolve}, "mcp.example", nil, slog.New(slog.DiscardHandler))
+	defer g.close()
+	for _, address := range c.Fetch {
+		u, err := url.Parse(address)
+		if err != nil {
+			return err
+		}
+		got, err := g.get(context.Background(), u)
+		var forbidden *forbiddenAddress
+		fmt.Println(string(got.body), errors.As(err, &forbidden))
+	}
+	return nil
 }
 
 // process is a child that is running.
@@ -114,6 +140,33 @@ func (p *process) begin(t testing.TB) {
 	t.Helper()
 	if _, err := io.WriteString(p.input, "\n"); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestProxy: the environment's is used, and is not asked for addresses that
+// are none of its business.
+func TestProxy(t *testing.T) {
+	var asked []string
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked = append(asked, r.URL.String())
+		_, _ = io.WriteString(w, "by proxy")
+	}))
+	defer proxy.Close()
+	description, err := json.Marshal(child{Fetch: []string{"http://auth.example/a", "http://10.0.0.1/b", "http://169.254.169.254/c", "http://[::ffff:10.0.0.1]/d", "http://8.8.8.8/e"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(testContext(t), os.Args[0])
+	cmd.Env = append(os.Environ(), childVariable+"="+string(description), "HTTP_PROXY="+proxy.URL, "http_proxy="+proxy.URL, "NO_PROXY=", "no_proxy=")
+	said, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "by proxy false\n true\n true\n true\nby proxy false\n"; string(said) != want {
+		t.Errorf("the child says %q", said)
+	}
+	if diff := cmp.Diff([]string{"http://auth.example/a", "http://8.8.8.8/e"}, asked); diff != "" {
+		t.Error(diff)
 	}
 }
 
@@ -217,6 +270,13 @@ func TestKilledLongAgo(t *testing.T) {
 	if status, err := a.Status(testContext(t), who); err != nil || !status.Authenticated || status.Renewable {
 		t.Errorf("Status = %+v, %v", status, err)
 	}
+	// Another process died while this one has the grant in memory.
+	almostOver(t, a)
+	marked := storedGrant(t, a)
+	marked.Spending = ""
+	a.remember(who, marked)
+	works(t, a)
+
 	over(t, s, a)
 	_, err := ask(t, a)
 	needsLogin(t, err, true)

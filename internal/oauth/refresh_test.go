@@ -3,6 +3,7 @@ package oauth
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -438,5 +439,51 @@ func TestLateAnswerIsKept(t *testing.T) {
 	}
 	if got := storedGrant(t, a); got.RefreshToken == g.RefreshToken || !got.refreshable() {
 		t.Error("the new refresh token was lost")
+	}
+}
+
+// damaged is a store whose grants were damaged.
+type damaged struct{ Store }
+
+func (d damaged) Get(ctx context.Context, key store.Key) (store.Record, error) {
+	if key.Kind == store.Grants {
+		return store.Record{}, fmt.Errorf("reading: %w", store.ErrCorrupt)
+	}
+	return d.Store.Get(ctx, key)
+}
+
+// TestDamagedGrant costs a login, and no more than that.
+func TestDamagedGrant(t *testing.T) {
+	s := oauthtest.Start(t, oauthtest.Options{AutoApprove: true})
+	for _, value := range []string{"", "{", "null", "[]", "{}", `{"access_token":7}`, `{"access_token":"a"}`} {
+		a := authorizer(t, s.MCP, nil)
+		if err := a.store.Put(testContext(t), store.Record{Key: a.grantKey(who), Value: []byte(value)}); err != nil {
+			t.Fatal(err)
+		}
+		_, err := ask(t, a)
+		needsLogin(t, err, false)
+		if status, err := a.Status(testContext(t), who); err != nil || status.Authenticated {
+			t.Errorf("%s: Status = %+v, %v", value, status, err)
+		}
+		if err := login1(t, a); err != nil {
+			t.Fatal(err)
+		}
+		works(t, a)
+	}
+	_, err := ask(t, authorizer(t, s.MCP, func(o *Options) { o.Store = damaged{o.Store} }))
+	needsLogin(t, err, false)
+}
+
+// TestNotExecuted: who hears of these errors may try again.
+func TestNotExecuted(t *testing.T) {
+	reason := errors.New("reason")
+	for _, err := range []error{&LoginRequiredError{Server: "test"}, &LoginRequiredError{Server: "test", Gone: true}, &RenewError{reason}} {
+		var safe interface{ NotExecuted() bool }
+		if !errors.As(err, &safe) || !safe.NotExecuted() || err.Error() == "" {
+			t.Errorf("%v may have been executed", err)
+		}
+	}
+	if !errors.Is(&RenewError{reason}, reason) || !errors.Is(&PortInUseError{1, reason}, reason) || !errors.Is(&NotRevokedError{"x", reason}, reason) {
+		t.Error("the reason is lost")
 	}
 }
