@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"mcpo/internal/audit"
+	"mcpo/internal/chat"
 	"mcpo/internal/config"
 	"mcpo/internal/httpapi"
 )
@@ -31,6 +32,7 @@ type app struct {
 	servers []httpapi.Served // of the generation that serves, in order
 	logins  *logins
 	audit   *audit.Log // nil without
+	chats   *chat.Poster
 	prompt  *prompt
 
 	beside   sync.WaitGroup  // what goes on beside the serving, until stopping
@@ -55,9 +57,11 @@ func Run(ctx context.Context, o Options) error {
 		return fmt.Errorf("%w (--audit-log names it)", err)
 	}
 	defer written.Close()
+	chats := chat.NewPoster(o.Log)
+	defer chats.Close()
 	stopping, hurry := context.WithCancel(context.Background())
 	defer hurry()
-	a := &app{opts: o, audit: written, stopping: stopping, prompt: newPrompt(o.Terminal)}
+	a := &app{opts: o, audit: written, chats: chats, stopping: stopping, prompt: newPrompt(o.Terminal)}
 	handler, wrapped := httpapi.New(a.httpOptions(cfg, listener.Addr()))
 	a.handler = handler
 	a.logins = newLogins(o, publicURL(o, cfg, listener.Addr()), o.PublicURL != "" || cfg.PublicURL != "", http.HandlerFunc(handler.ServeCallback))
@@ -162,7 +166,7 @@ func (a *app) httpOptions(cfg *config.Config, addr net.Addr) httpapi.Options {
 	return httpapi.Options{
 		Key: o.APIKey, StrictAuth: o.StrictAuth, CORSOrigins: o.CORSAllowOrigins,
 		RootPath: o.RootPath, PathPrefix: o.PathPrefix, PublicURL: publicURL(o, cfg, addr), Loopback: isLoopback(addr),
-		Name: o.Name, Description: o.Description, Version: o.Version, MaxBody: o.MaxBody, Audit: a.audit, Log: o.Log,
+		Name: o.Name, Description: o.Description, Version: o.Version, MaxBody: o.MaxBody, Audit: a.audit, Chat: a.chats, Log: o.Log,
 	}
 }
 

@@ -8,7 +8,12 @@ import (
 )
 
 // happened is told what became of a caller's login.
-func (a *app) happened(h oauth.Happening) { writeDown(a.audit, h) }
+func (a *app) happened(h oauth.Happening) {
+	writeDown(a.audit, h)
+	if h.Event == oauth.LoggedIn && h.Err == nil {
+		a.handler.Connected(h.Server, h.Caller)
+	}
+}
 
 // writeDown puts what became of a login into the audit log.
 func writeDown(l *audit.Log, h oauth.Happening) {

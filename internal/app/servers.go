@@ -70,7 +70,7 @@ func (a *app) swap(cfg *config.Config) (gone []httpapi.Served, err error) {
 		old[s.Server.Name()] = s
 	}
 	next := make([]httpapi.Served, 0, len(cfg.Servers))
-	var fresh []httpapi.Served
+	var fresh []int // places in next
 	for _, c := range cfg.Servers {
 		if s := old[c.Name]; s.Server != nil && s.Server.Config().Equal(c) {
 			delete(old, c.Name)
@@ -81,16 +81,17 @@ func (a *app) swap(cfg *config.Config) (gone []httpapi.Served, err error) {
 		if err != nil {
 			return nil, err // none of the fresh ones was started
 		}
-		next, fresh = append(next, s), append(fresh, s)
+		next, fresh = append(next, s), append(fresh, len(next))
 	}
 	identities := newIdentities(cfg.Identity)
 	for i := range next {
 		next[i].Identify = identities.of(next[i].Server.Config().OAuth)
+		next[i].WebUI = cfg.Identity.WebUIURL
 	}
 	a.servers = next
 	a.handler.Publish(httpapi.NewGeneration(next, a.opts.ConfigPath == "", identities.of(nil)))
-	for _, s := range fresh {
-		a.start(s, cfg.Storage)
+	for _, i := range fresh {
+		a.start(next[i], cfg.Storage)
 	}
 	a.warnOfIdentity(cfg)
 	return slices.Collect(maps.Values(old)), nil

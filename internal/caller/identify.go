@@ -109,6 +109,17 @@ func (i *Identifier) BySession(token string) (Person, error) {
 	return i.verified.session(token, i.o.SessionKey)
 }
 
+// Session is the session JWT of Open WebUI in Authorization, and whose it is.
+// found is false when there is none that can be verified.
+func (i *Identifier) Session(r *http.Request) (token string, p Person, found bool) {
+	token, err := bearer(r.Header)
+	if err != nil || strings.Count(token, ".") != 2 {
+		return "", Person{}, false
+	}
+	p, err = i.BySession(token)
+	return token, p, err == nil
+}
+
 // Configured reports whether any proof of identity is taken but what a token
 // claims unverified.
 func (i *Identifier) Configured() bool {

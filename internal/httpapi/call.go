@@ -25,7 +25,7 @@ func (h *Handler) serveCall(w http.ResponseWriter, r *http.Request, m *mount, to
 	start := time.Now()
 	id := h.ids.of(r)
 	w.Header()["X-Request-Id"] = []string{id}
-	who, body, err := h.call(w, r, m, tool)
+	who, body, err := h.call(w, r, m, tool, id)
 	status, refusal := http.StatusOK, (*answer)(nil)
 	if err != nil {
 		refusal = answerOf(err, m.server.Name(), tool)
@@ -47,13 +47,16 @@ func (h *Handler) serveCall(w http.ResponseWriter, r *http.Request, m *mount, to
 }
 
 // call does everything up to the response's body, and tells who called.
-func (h *Handler) call(w http.ResponseWriter, r *http.Request, m *mount, tool string) (caller.ID, []byte, error) {
+func (h *Handler) call(w http.ResponseWriter, r *http.Request, m *mount, tool, id string) (caller.ID, []byte, error) {
 	who, refused := h.who(r, m)
 	if refused != nil {
 		return caller.ID{}, nil, refused
 	}
-	body, err := h.callAs(w, r, m, who.ID, tool)
-	return who.ID, body, h.loginError(r.Context(), m, who, err)
+	t := h.talkOf(r, m, who.ID, tool, id)
+	body, err := h.callAs(w, t.listen(r), m, who.ID, tool)
+	err = h.loginError(r.Context(), m, who, err)
+	t.end(err, who.ID, &h.hopes)
+	return who.ID, body, err
 }
 
 // callAs is the call of a caller who may make it.

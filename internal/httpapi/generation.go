@@ -30,6 +30,9 @@ type Served struct {
 	Logins *oauth.Authorizer
 	// Identify tells its callers apart; nil for what the generation has.
 	Identify *caller.Identifier
+	// WebUI is where Open WebUI takes lines for its chats, without a slash at its
+	// end; "" where it takes none.
+	WebUI string
 }
 
 // NewGeneration lends servers to the handler. With single set there is just
@@ -41,7 +44,7 @@ func NewGeneration(servers []Served, single bool, identify *caller.Identifier) *
 	}
 	g := &Generation{byName: make(map[string]*mount, len(servers)), identify: identify}
 	for _, s := range servers {
-		m := &mount{server: s.Server, logins: s.Logins, identify: cmp.Or(s.Identify, identify)}
+		m := &mount{server: s.Server, logins: s.Logins, identify: cmp.Or(s.Identify, identify), webUI: s.WebUI}
 		g.servers = append(g.servers, m)
 		g.byName[s.Server.Name()] = m
 	}
@@ -58,7 +61,8 @@ type mount struct {
 	logins *oauth.Authorizer // nil without
 	// identify tells the callers of this server apart.
 	identify *caller.Identifier
-	single   bool // its tools are at the root
+	single   bool   // its tools are at the root
+	webUI    string // takes lines for chats; "" without
 
 	views sync.Map   // view → *openapi.Document
 	mu    sync.Mutex // one builds, the others wait for it

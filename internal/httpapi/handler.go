@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"mcpo/internal/audit"
+	"mcpo/internal/chat"
 	"mcpo/internal/config"
 	"mcpo/internal/httpapi/pages"
 	"mcpo/internal/oauth"
@@ -35,7 +36,9 @@ type Options struct {
 	BodyTime time.Duration
 	// Audit is told of each call; nil tells nobody.
 	Audit *audit.Log
-	Log   *slog.Logger
+	// Chat shows in chats what a person has to do there; nil shows nothing.
+	Chat *chat.Poster
+	Log  *slog.Logger
 }
 
 // Handler answers all requests, with the servers of the generation that was
@@ -48,6 +51,7 @@ type Handler struct {
 	prefix  string // normalised PathPrefix: "" or "/x"
 	current atomic.Pointer[Generation]
 	visits  visits
+	hopes   hopes
 	ids     requestIDs
 	assets  http.Handler
 }

@@ -37,6 +37,8 @@ type doorSetup struct {
 	// identify tells callers apart; nil knows nobody.
 	identify *caller.Identifier
 	watch    func(http.Handler) http.Handler // sees what the handlers answer
+	webUI    string                          // takes lines for chats
+	happened func(oauth.Happening)
 }
 
 // door is an mcpo with the server "notes", whose tools need a login. Its URL is
@@ -71,6 +73,11 @@ func openDoor(t *testing.T, s doorSetup) *door {
 	s.MaxBody, s.Loopback = 4<<20, !s.beyond
 	s.Log = slog.New(slog.NewTextHandler(d.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	h, wrapped := New(s.Options)
+	s.happened = func(e oauth.Happening) {
+		if e.Event == oauth.LoggedIn && e.Err == nil {
+			h.Connected(e.Server, e.Caller)
+		}
+	}
 	loopback := oauth.NewLoopback(s.watch(http.HandlerFunc(h.ServeCallback)), s.Log)
 	t.Cleanup(loopback.Close)
 	served := []Served{d.add(s, cmp.Or(s.name, "notes"), d.outside.MCP, loopback)}
@@ -96,10 +103,14 @@ func (d *door) add(s doorSetup, name, at string, loopback *oauth.Loopback) Serve
 	if s.oauth != nil {
 		s.oauth(block)
 	}
-	cfg := config.Server{Name: name, Transport: config.StreamableHTTP, URL: at, OAuth: block}
+	transport := config.StreamableHTTP
+	if s.outside.SSE {
+		transport = config.SSE
+	}
+	cfg := config.Server{Name: name, Transport: transport, URL: at, OAuth: block}
 	var server *upstream.Server
 	logins, err := oauth.New(oauth.Options{Server: cfg, Store: d.store, Loopback: loopback, PublicURL: s.PublicURL, WebCallback: s.web,
-		Changed: func(who caller.ID) { server.Wake(who) }, Log: s.Log})
+		Changed: func(who caller.ID) { server.Wake(who) }, Happened: s.happened, Log: s.Log})
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -115,7 +126,7 @@ func (d *door) add(s doorSetup, name, at string, loopback *oauth.Loopback) Serve
 		server.Close(soon(d.t))
 		logins.Close()
 	})
-	return Served{Server: server, Logins: logins}
+	return Served{Server: server, Logins: logins, WebUI: s.webUI}
 }
 
 // freePort is a port that nobody has now.

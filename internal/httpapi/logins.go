@@ -117,7 +117,9 @@ func (h *Handler) serveLogin(w http.ResponseWriter, r *http.Request, m *mount) {
 		writeJSON(w, http.StatusOK, []byte(`{"status":"connected"}`))
 		return
 	}
-	a := answerOf(h.loginError(r.Context(), m, who, err), m.server.Name(), "")
+	err = h.loginError(r.Context(), m, who, err)
+	h.talkOf(r, m, who.ID, "", "").end(err, who.ID, &h.hopes)
+	a := answerOf(err, m.server.Name(), "")
 	if detail, ok := a.detail.(loginDetail); ok && isBrowser(r) {
 		http.Redirect(w, r, detail.AuthorizationURL, http.StatusSeeOther)
 		return

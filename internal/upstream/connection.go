@@ -73,6 +73,8 @@ type connection struct {
 	users int
 	used  time.Time
 
+	listeners listeners
+
 	tools   atomic.Pointer[ToolList]
 	locked  atomic.Bool                  // the caller has to log in, or has just logged in or out
 	touched atomic.Bool                  // called since the last look at its tools
@@ -127,9 +129,16 @@ func (c *connection) close() {
 }
 
 // hear is told each notification of the server's.
-func (c *connection) hear(method string, _ json.RawMessage) {
-	if method == "notifications/tools/list_changed" {
+func (c *connection) hear(method string, params json.RawMessage) {
+	switch method {
+	case "notifications/tools/list_changed":
 		signal(c.changed)
+	case "notifications/progress":
+		c.listeners.progress(params)
+	case "notifications/message":
+		if c.who.IsOne() {
+			c.listeners.logged(params)
+		}
 	}
 }
 
@@ -402,6 +411,8 @@ func (c *connection) status() Status {
 
 // call sends a tool call, and sends it once more if it certainly did not run.
 func (c *connection) call(ctx context.Context, name string, args json.RawMessage, header http.Header) (wire.Reply, error) {
+	token, done := c.listeners.add(ctx)
+	defer done()
 	for again := false; ; again = true {
 		session, err := c.get(ctx)
 		if err != nil {
@@ -414,7 +425,7 @@ func (c *connection) call(ctx context.Context, name string, args json.RawMessage
 		if c.dial.in.quiet {
 			c.touched.Store(true)
 		}
-		reply, err := session.CallTool(ctx, tool, args, header)
+		reply, err := session.CallTool(ctx, tool, args, header, token)
 		if err == nil || ctx.Err() != nil {
 			return reply, err
 		}

@@ -179,6 +179,16 @@ func requestMeta(self Identity) json.RawMessage {
 		`,"io.modelcontextprotocol/clientCapabilities":{}}`)
 }
 
+// watchedMeta is meta with a progress token. From 2026-07-28 on, what a server
+// logs of a request has to be asked for too.
+func watchedMeta(meta json.RawMessage, progress string) json.RawMessage {
+	asks := `"progressToken":"` + progress + `"}`
+	if meta == nil {
+		return json.RawMessage("{" + asks)
+	}
+	return append(meta[:len(meta)-1:len(meta)-1], `,"io.modelcontextprotocol/logLevel":"info",`+asks...)
+}
+
 // appendMeta adds _meta as the last member of the JSON object params.
 func appendMeta(params []byte, meta json.RawMessage) []byte {
 	if meta == nil {
@@ -239,14 +249,20 @@ func (s *Session) ListTools(ctx context.Context) ([]Tool, error) {
 }
 
 // CallTool calls a tool with arguments that are a JSON object, sent as they
-// are. The reply may be an error of the server's; see [Conn.Call] for errors.
-func (s *Session) CallTool(ctx context.Context, t Tool, args json.RawMessage, forwarded http.Header) (Reply, error) {
-	params := make([]byte, 0, 32+len(t.quoted)+len(args)+len(s.meta))
+// are. progress is a token of letters, digits and - under which the server is
+// asked to tell how far it has come, or "" not to ask. The reply may be an error
+// of the server's; see [Conn.Call] for errors.
+func (s *Session) CallTool(ctx context.Context, t Tool, args json.RawMessage, forwarded http.Header, progress string) (Reply, error) {
+	meta := s.meta
+	if progress != "" {
+		meta = watchedMeta(meta, progress)
+	}
+	params := make([]byte, 0, 32+len(t.quoted)+len(args)+len(meta))
 	params = append(params, `{"name":`...)
 	params = append(params, t.quoted...)
 	params = append(params, `,"arguments":`...)
 	params = append(params, args...)
-	params = appendMeta(append(params, '}'), s.meta)
+	params = appendMeta(append(params, '}'), meta)
 	req := Request{Method: "tools/call", Params: params, Name: t.Name, Header: forwarded}
 	if s.meta != nil {
 		req.ParamHeaders = t.paramHeaders(args)

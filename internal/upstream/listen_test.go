@@ -1,0 +1,103 @@
+package upstream
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"mcpo/internal/caller"
+)
+
+// followed is a call that is followed on a connection, and what was heard of it.
+func followed(t *testing.T, c *connection) (token string, heard *[]string) {
+	t.Helper()
+	heard = new([]string)
+	token, done := c.listeners.add(WithListener(t.Context(), func(s string) { *heard = append(*heard, s) }))
+	t.Cleanup(done)
+	return token, heard
+}
+
+// TestProgressFindsItsCall, and no other on the same connection (threats 22).
+func TestProgressFindsItsCall(t *testing.T) {
+	c := &connection{}
+	one, heard := followed(t, c)
+	two, others := followed(t, c)
+	if one == two {
+		t.Fatal("two calls have one token")
+	}
+	for _, params := range []string{
+		`{"progressToken":"` + one + `","progress":1}`,
+		`{"progressToken":"` + one + `","progress":0.5,"total":1e2}`,
+		`{"progressToken":"` + one + `","progress":3,"total":10,"message":"reading"}`,
+		`{"progressToken":"` + one + `","progress":3,"message":"reading"}`,
+		`{"progressToken":"` + one + `","total":3,"message":"reading on"}`,
+		// Nothing to be heard:
+		`{"progressToken":"` + one + `","progress":"a","message":7}`,
+		`{"progressToken":"` + strings.ToUpper(one) + `","message":"no"}`,
+		`{"ProgressToken":"` + one + `","message":"no"}`,
+		`{"progressToken":1,"message":"no"}`, `{"message":"no"}`, `[]`, `{`, ``, `null`,
+		`{"progressToken":"` + one + `","progress":` + strings.Repeat("1", 1000) + `}`,
+	} {
+		c.hear("notifications/progress", json.RawMessage(params))
+	}
+	want := []string{"1", "0.5 of 1e2", "reading (3 of 10)", "reading", "reading on"}
+	if diff := cmp.Diff(want, *heard); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if *others != nil {
+		t.Errorf("the other call heard %q", *others)
+	}
+}
+
+// TestLogsAreHeardByOnePerson: a log line names no call, so only connections of
+// one person pass it on (threats 22).
+func TestLogsAreHeardByOnePerson(t *testing.T) {
+	for _, who := range []caller.ID{{}, caller.Shared(), caller.Local(), caller.User("alice")} {
+		c := &connection{who: who}
+		_, heard := followed(t, c)
+		for _, params := range []string{
+			`{"level":"info","data":"reading"}`, `{"level":"warning","logger":"x","data":{"msg":"odd","n":1}}`, `{"level":"error","data":{"message":"worse","msg":"odd"}}`,
+			`{"level":"debug","data":"no"}`, `{"level":"info","data":{"n":1}}`, `{"level":"info","data":["no"]}`, `{"level":"info","data":" "}`, `{"level":"info"}`, `[`,
+		} {
+			c.hear("notifications/message", json.RawMessage(params))
+		}
+		var want []string
+		if who.IsOne() {
+			want = []string{"reading", "odd", "worse"}
+		}
+		if diff := cmp.Diff(want, *heard); diff != "" {
+			t.Errorf("%v (-want +got):\n%s", who, diff)
+		}
+	}
+}
+
+// TestNobodyFollows: a call that nobody follows asks for nothing, and one that
+// is over hears nothing.
+func TestNobodyFollows(t *testing.T) {
+	c := &connection{who: caller.User("alice")}
+	if token, done := c.listeners.add(t.Context()); token != "" {
+		t.Errorf("a token without a listener: %s", token)
+	} else {
+		done()
+	}
+	token, done := c.listeners.add(WithListener(context.Background(), func(s string) { t.Errorf("heard %q after the end", s) }))
+	done()
+	c.hear("notifications/progress", json.RawMessage(`{"progressToken":"`+token+`","progress":1}`))
+	c.hear("notifications/message", json.RawMessage(`{"level":"info","data":"late"}`))
+	if !c.listeners.none() {
+		t.Error("the call is still followed")
+	}
+}
+
+func FuzzProgress(f *testing.F) {
+	f.Add(`{"progressToken":"call-1","progress":3,"total":10,"message":"reading"}`)
+	f.Fuzz(func(t *testing.T, params string) {
+		c := &connection{who: caller.User("alice")}
+		_, _ = followed(t, c)
+		c.hear("notifications/progress", json.RawMessage(params))
+		c.hear("notifications/message", json.RawMessage(params))
+	})
+}
