@@ -34,6 +34,7 @@ const hurry = 30 * time.Second
 type running struct {
 	t      *testing.T
 	url    string
+	key    string // sent along if not empty
 	reload chan struct{}
 	stop   func() error // ends it and gives what Run returned
 }
@@ -83,6 +84,9 @@ func (m *running) get(method, path, body string) (int, string) {
 // send sends a request and gives status and body.
 func (m *running) send(req *http.Request) (int, string) {
 	m.t.Helper()
+	if m.key != "" {
+		req.Header.Set("Authorization", "Bearer "+m.key)
+	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		m.t.Error(err)

@@ -212,6 +212,20 @@ func TestStepUp(t *testing.T) {
 	d.do("POST", "/notes/admin", "{}").want(t, "admin after the second login", http.StatusOK, "alice")
 }
 
+// TestLoginOverSSE: the older transport works as the newer one does.
+func TestLoginOverSSE(t *testing.T) {
+	d := openDoor(t, doorSetup{outside: oauthtest.Options{SSE: true}})
+	d.login("notes")
+	d.do("POST", "/notes/whoami", "{}").want(t, "whoami", http.StatusOK, "alice")
+	link := d.do("POST", "/notes/admin", "{}").refusal(t).AuthorizationURL
+	wantPage(t, d.browse(link, oauthtest.BrowseOptions{User: "bob"}), http.StatusOK, "Connected")
+	d.do("POST", "/notes/admin", "{}").want(t, "admin", http.StatusOK, "bob")
+	d.outside.Expire()
+	d.do("POST", "/notes/whoami", "{}").want(t, "after a refresh", http.StatusOK, "bob")
+	d.do("POST", "/connections/notes/disconnect", "").want(t, "leaving", http.StatusOK, `"revoked":true`)
+	d.wantAsked("notes")
+}
+
 // TestOtherAccount: a second login may be that of another person, whose MCP
 // session is not that of the first.
 func TestOtherAccount(t *testing.T) {
