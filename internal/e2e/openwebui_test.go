@@ -108,9 +108,16 @@ type parameters struct {
 type listed struct {
 	ID      string
 	OpenAPI struct {
-		Paths map[string]map[string]struct{ OperationID string }
+		Paths map[string]map[string]operation
 	}
 	Specs []toolSpec
+}
+
+type operation struct {
+	OperationID string
+	RequestBody struct {
+		Content map[string]struct{ Schema parameters }
+	}
 }
 
 // operationID is the name that the model has for the tool at a path.
