@@ -123,7 +123,7 @@ func (a *Authorizer) exchange(ctx context.Context, l *login, code string) (*gran
 	if err != nil {
 		return nil, err
 	}
-	g := &grant{Server: a.url.String(), Issuer: l.Issuer, Resource: l.Resource, Registration: l.Registration, Scopes: l.Scopes}
+	g := &grant{Server: a.url.String(), Issuer: l.Issuer, Resource: l.Resource, Registration: l.Registration, Scopes: l.Scopes, Since: now}
 	g.take(t, now)
 	return g, nil
 }

@@ -1,0 +1,126 @@
+package oauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"mcpo/internal/caller"
+	"mcpo/internal/store"
+)
+
+// renew replaces an access token, once for all who ask at the same time. stale
+// is the token to be replaced; refused says that the server would not have it.
+// It goes on when ctx ends, for the refresh token may be spent by then.
+func (a *Authorizer) renew(ctx context.Context, who caller.ID, stale string, refused bool) (*grant, error) {
+	flight := a.flights.DoChan(who.String(), func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), renewTime)
+		defer cancel()
+		return a.renewLocked(ctx, who, stale, refused)
+	})
+	select {
+	case done := <-flight:
+		if done.Err != nil {
+			return nil, done.Err
+		}
+		g, _ := done.Val.(*grant)
+		return g, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+func (a *Authorizer) renewLocked(ctx context.Context, who caller.ID, stale string, refused bool) (*grant, error) {
+	unlock, err := a.store.Lock(ctx, a.grantKey(who))
+	if err != nil {
+		return nil, fmt.Errorf("waiting for a refresh in progress: %w", err)
+	}
+	defer unlock()
+	g, err := a.read(ctx, who)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, a.loginRequired(who, true)
+	}
+	if err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	if g.AccessToken != stale && !g.due(now) { // somebody else has renewed it
+		a.remember(who, g)
+		return g, nil
+	}
+	if !g.refreshable() {
+		return a.cannotRenew(ctx, who, g, refused && g.AccessToken == stale)
+	}
+	return a.spend(ctx, who, g)
+}
+
+// cannotRenew is for a grant without a refresh token, or with one that may be
+// spent. It stays until it has run out. What a server refuses may be good for
+// it again tomorrow, so that is remembered and not deleted.
+func (a *Authorizer) cannotRenew(ctx context.Context, who caller.ID, g *grant, refused bool) (*grant, error) {
+	switch {
+	case g.expired(time.Now()):
+		if err := a.drop(ctx, who); err != nil {
+			return nil, err
+		}
+	case refused:
+		a.grants.Store(who, held{grant: g, read: time.Now(), refused: true})
+		return nil, &LoginRequiredError{Server: a.name, Gone: true}
+	default:
+		a.remember(who, g)
+		return g, nil
+	}
+	return nil, a.loginRequired(who, true)
+}
+
+// spend sends the refresh token. Before, it marks the stored grant; after, the
+// answer is saved before anybody uses it.
+func (a *Authorizer) spend(ctx context.Context, who caller.ID, g *grant) (*grant, error) {
+	marked := *g
+	marked.Spending = hashed(g.RefreshToken)
+	if err := a.write(ctx, who, &marked); err != nil {
+		return nil, err
+	}
+	a.step("marked")
+	next, err := a.refresh(ctx, g)
+	a.step("answered")
+	// What came of it is kept, even if the time for the request is over.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), renewTime)
+	defer cancel()
+	switch {
+	case err == nil:
+		if err := a.write(ctx, who, next); err != nil {
+			return nil, err
+		}
+		a.step("saved")
+		a.remember(who, next)
+		a.log.Info("renewed the access token", "caller", who.String(), "expires", next.Expiry)
+		return next, nil
+	case unknownRegistration(err), refused(err):
+		a.log.Warn("the authorization server refuses to renew the login, which is removed", "caller", who.String(), "error", err)
+		a.happened(RefreshRefused, who, err)
+		if err := a.drop(ctx, who); err != nil {
+			return nil, err
+		}
+		return nil, a.loginRequired(who, true)
+	}
+	a.forget() // of the endpoints; they may have moved
+	if err := a.write(ctx, who, g); err != nil {
+		return nil, err
+	}
+	return nil, &RenewError{err}
+}
+
+// drop removes the caller's grant, while its lock is held.
+func (a *Authorizer) drop(ctx context.Context, who caller.ID) error {
+	a.forgetGrant(who)
+	if err := a.store.Delete(ctx, a.grantKey(who)); err != nil {
+		return fmt.Errorf("removing the grant: %w", err)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.drops++
+	a.forgetGrant(who)
+	return nil
+}
