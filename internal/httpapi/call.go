@@ -110,10 +110,11 @@ func (h *Handler) successor(m *mount, err error) *mount {
 
 // operation finds the tool, waiting for a server that has just been started.
 func (h *Handler) operation(ctx context.Context, m *mount, who caller.ID, tool string) (*openapi.Operation, error) {
-	if _, err := m.server.Ready(ctx, who); err != nil {
+	list, err := m.server.Ready(ctx, who)
+	if err != nil {
 		return nil, err
 	}
-	op := h.document(m, who).Operations[tool]
+	op := h.document(m, view{list: list}).Operations[tool] // of this list, whatever becomes of the connection
 	if op == nil {
 		return nil, upstream.ErrUnknownTool
 	}

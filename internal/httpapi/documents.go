@@ -14,9 +14,9 @@ import (
 	"mcpo/internal/openapi"
 )
 
-// document is the document of a server for a caller.
-func (h *Handler) document(m *mount, who caller.ID) *openapi.Document {
-	return m.document(who, func(v view) openapi.Info { return h.info(m, v) },
+// document is the document of a view of a server.
+func (h *Handler) document(m *mount, v view) *openapi.Document {
+	return m.document(v, func(v view) openapi.Info { return h.info(m, v) },
 		func(warning string) { h.opts.Log.Warn("tool schema", "server", m.server.Name(), "warning", warning) })
 }
 
@@ -74,20 +74,22 @@ func (h *Handler) viewer(r *http.Request, m *mount) caller.ID {
 // connection is just being opened after a login.
 const documentPatience = 5 * time.Second
 
-// readyViewer is the viewer. A server with logins is asked first, for a login
-// may have been made meanwhile, even by another process.
-func (h *Handler) readyViewer(r *http.Request, m *mount) caller.ID {
+// readyView is what the viewer is shown. A server with logins is asked first, for
+// a login may have been made meanwhile, even by another process.
+func (h *Handler) readyView(r *http.Request, m *mount) view {
 	who := h.viewer(r, m)
 	if m.logins != nil && who != (caller.ID{}) {
 		ctx, cancel := context.WithTimeout(r.Context(), documentPatience)
 		defer cancel()
-		_, _ = m.server.Ready(ctx, who) // whatever comes, there is a document
+		if list, err := m.server.Ready(ctx, who); err == nil {
+			return view{list: list}
+		}
 	}
-	return who
+	return m.viewOf(who) // whatever came, there is a document
 }
 
 func (h *Handler) serveServerDocument(w http.ResponseWriter, r *http.Request, m *mount) {
-	d := h.document(m, h.readyViewer(r, m))
+	d := h.document(m, h.readyView(r, m))
 	header := w.Header()
 	header.Set("ETag", d.ETag)
 	header.Set("Cache-Control", "no-cache")

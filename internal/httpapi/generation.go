@@ -104,10 +104,8 @@ func (m *mount) viewOf(who caller.ID) view {
 	return view{m.server.Catalogue(), true}
 }
 
-// document gives the document of what the caller is shown; it is built once for
-// each tool list.
-func (m *mount) document(who caller.ID, info func(view) openapi.Info, warn func(string)) *openapi.Document {
-	v := m.viewOf(who)
+// document gives the document of a view; it is built once for each tool list.
+func (m *mount) document(v view, info func(view) openapi.Info, warn func(string)) *openapi.Document {
 	if d, ok := m.views.Load(v); ok {
 		return d.(*openapi.Document) //nolint:forcetypeassert // nothing else is stored
 	}

@@ -149,7 +149,7 @@ func (h *Handler) serveLogins(w http.ResponseWriter, r *http.Request, g *Generat
 // hasTool tells a tool's path from one where there is nothing, for requests
 // that are no calls.
 func (h *Handler) hasTool(r *http.Request, to route) bool {
-	return h.document(to.mount, h.viewer(r, to.mount)).Operations[to.tool] != nil
+	return h.document(to.mount, to.mount.viewOf(h.viewer(r, to.mount))).Operations[to.tool] != nil
 }
 
 func refuse(r *Refusal) *answer {
