@@ -150,6 +150,7 @@ func FuzzSameURL(f *testing.F) {
 	f.Add("//host/a://b", "https://host/")
 	f.Add("https://HOST/a/", "https://host/a")
 	f.Add("https://a@host", "https://[::1")
+	f.Add("://", ":/")
 	f.Fuzz(func(t *testing.T, a, b string) {
 		if sameURL(a, b) != (sameURL(b, a) && a != "") && a != "" && b != "" {
 			t.Errorf("%q and %q", a, b)

@@ -121,12 +121,12 @@ func sameURL(a, b string) bool {
 
 func canonical(s string) string {
 	scheme, rest, ok := strings.Cut(s, "://")
-	if !ok {
-		return s
-	}
 	host := rest
 	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
 		host = rest[:i]
+	}
+	if !ok || scheme == "" || host == "" {
+		return s
 	}
 	return strings.TrimSuffix(lower(scheme)+"://"+lower(host)+rest[len(host):], "/")
 }
