@@ -5,7 +5,8 @@
 // A test writes a configuration, starts mcpo on a free port (harness_test.go),
 // and talks HTTP to it as a caller does. What Python's mcpo 0.0.20 answers to
 // the same calls, and where mcpo means to differ, is in differences_test.go.
-// Authorization servers, which strangers wrote too, are in labs_test.go.
+// Authorization servers, which strangers wrote too, are in labs_test.go. The
+// caller that matters most, Open WebUI, calls by itself in openwebui_test.go.
 package e2e
 
 import (

@@ -19,8 +19,9 @@ import (
 // Open WebUI.
 type household struct {
 	*proxy
-	config string
-	args   []string
+	outside *oauthtest.Server
+	config  string
+	args    []string
 }
 
 // house starts mcpo, which is told how to know its callers.
@@ -37,7 +38,7 @@ func house(t *testing.T, identity map[string]any, args ...string) *household {
 		t.Fatal(err)
 	}
 	write(t, dir, "config.json", string(config))
-	h := &household{config: filepath.Join(dir, "config.json"), args: args}
+	h := &household{outside: outside, config: filepath.Join(dir, "config.json"), args: args}
 	h.start(t)
 	return h
 }
@@ -92,9 +93,15 @@ func (h *household) signedIn(t *testing.T, w *webUI, name string) chat {
 	return c
 }
 
-// link calls a tool without a login, and takes the link from what the model
-// reads then.
+// link calls a tool that was never logged in for, and takes the link from what
+// the model reads then.
 func (c chat) link(t *testing.T, tool string) string {
+	t.Helper()
+	return c.asks(t, tool, "authentication_required", "your permission")
+}
+
+// asks calls a tool for which a login is wanted, and gives the link.
+func (c chat) asks(t *testing.T, tool, reason, what string) string {
 	t.Helper()
 	got := c.call(t, tool, "{}")
 	body, found := strings.CutPrefix(got.said(), "HTTP error 401: ")
@@ -102,13 +109,15 @@ func (c chat) link(t *testing.T, tool string) string {
 	if err := json.Unmarshal([]byte(body), &told); err != nil || !found || !got.Failed {
 		t.Fatalf("%s of %s without a login: the model reads %s", tool, c.who.Name, got.everything())
 	}
-	d := told.Detail
-	want := fmt.Sprintf("lab needs your permission. Open %s, sign in, then ask me again.", d.URL)
-	if d.Message != want || d.Error != "authentication_required" || !regexp.MustCompile(`^http://\S+/oauth/lab/authorize\?ticket=\S+$`).MatchString(d.URL) {
-		t.Errorf("the model reads %+v, want the message %q", d, want)
+	link := told.Detail.URL
+	want := asked{Error: reason, Server: "lab", URL: link, Message: fmt.Sprintf("lab needs %s. Open %s, sign in, then ask me again.", what, link)}
+	if diff := cmp.Diff(want, told.Detail); diff != "" || !loginLink.MatchString(link) {
+		t.Errorf("what the model reads of the login (-want +got):\n%s", diff)
 	}
-	return d.URL
+	return link
 }
+
+var loginLink = regexp.MustCompile(`^http://\S+/oauth/lab/authorize\?ticket=\S+$`)
 
 // logIn follows a link as somebody whom the server calls account.
 func logIn(t *testing.T, link, account string) {
@@ -157,6 +166,18 @@ func TestOpenWebUISessions(t *testing.T) {
 	logIn(t, link, "bob")
 	bob.reads(t, whoamiTool, "bob")
 	bob.reads(t, connectTool, `"status": "connected"`)
+	alice.reads(t, whoamiTool, "alice")
+
+	// Tokens run out unnoticed. A login that the server took back is asked for
+	// again, as is one for more.
+	h.outside.Expire()
+	alice.reads(t, whoamiTool, "alice")
+	h.outside.RevokeAll()
+	logIn(t, alice.asks(t, whoamiTool, "token_expired", "your permission"), "alice")
+	logIn(t, bob.asks(t, whoamiTool, "token_expired", "your permission"), "bob")
+	bob.reads(t, whoamiTool, "bob")
+	logIn(t, bob.asks(t, "tool_admin_post", "authentication_required", "more permission for this"), "bob")
+	bob.reads(t, "tool_admin_post", "")
 	alice.reads(t, whoamiTool, "alice")
 
 	// A chat that came with something else than a token of this Open WebUI.
