@@ -61,7 +61,7 @@ func (h *Handler) serveConnections(w http.ResponseWriter, r *http.Request, g *Ge
 func (h *Handler) connectionView(m *mount, s loginStatus) pages.Connection {
 	c := pages.Connection{Name: s.Server, State: "not connected", Scopes: s.Scopes, ConnectPath: h.base(m) + "/login"}
 	if s.Authenticated {
-		c.State, c.ConnectPath = "connected", ""
+		c.State, c.ConnectPath, c.Since = "connected", "", s.since
 		c.DisconnectPath = h.root + "/connections/" + pathSegment(s.Server) + "/disconnect"
 	}
 	if s.ExpiresAt != nil && !s.renewable {
@@ -76,8 +76,12 @@ func (h *Handler) stranger(w http.ResponseWriter, r *http.Request, refused *answ
 		refused.write(w)
 		return
 	}
+	why := "mcpo does not know who you are here."
+	if m, ok := refused.detail.(message); ok {
+		why = m.Message
+	}
 	pages.WriteOutcome(w, refused.status, pages.Outcome{
-		Title: "Who are you?", Message: "mcpo does not know whose connections to show here.",
+		Title: "Who are you?", Message: why,
 		Hint: "Sign in to Open WebUI in this browser, or open a link that mcpo gave you in a chat. Then come back.",
 	})
 }

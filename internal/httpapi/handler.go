@@ -184,7 +184,7 @@ const (
 // itself who comes.
 func (k kind) open() bool {
 	switch k {
-	case kindHealth, kindConnect, kindCallback, kindClientDocument, kindConnections, kindDisconnect:
+	case kindHealth, kindConnect, kindCallback, kindClientDocument, kindConnections, kindDisconnect, kindLogin:
 		return true
 	}
 	return false

@@ -107,12 +107,16 @@ func (m *mount) loginOperation() *openapi.Login {
 // serveLogin answers whether the caller is logged in, and how to: in JSON, or by
 // going there where a browser asks.
 func (h *Handler) serveLogin(w http.ResponseWriter, r *http.Request, m *mount) {
-	who, refused := h.who(r, m)
+	who, refused := h.visitor(r, m)
 	if refused != nil {
-		refused.write(w)
+		h.stranger(w, r, refused)
 		return
 	}
 	_, err := m.server.Ready(r.Context(), who.ID)
+	if err == nil && isBrowser(r) {
+		h.outcome(w, m, nil)
+		return
+	}
 	if err == nil {
 		writeJSON(w, http.StatusOK, []byte(`{"status":"connected"}`))
 		return
@@ -141,6 +145,7 @@ type loginStatus struct {
 	ExpiresAt     *time.Time `json:"expires_at"` // of the access token; null when not known
 	Scopes        []string   `json:"scopes"`
 	renewable     bool       // the access token, before it runs out
+	since         time.Time  // the login; zero when not known
 }
 
 func (h *Handler) statusOf(ctx context.Context, m *mount, who caller.ID) (loginStatus, error) {
@@ -148,7 +153,7 @@ func (h *Handler) statusOf(ctx context.Context, m *mount, who caller.ID) (loginS
 	if err != nil {
 		return loginStatus{}, err
 	}
-	status := loginStatus{Server: m.server.Name(), Authenticated: s.Authenticated, User: who.Name(), Scopes: s.Scopes, renewable: s.Renewable}
+	status := loginStatus{Server: m.server.Name(), Authenticated: s.Authenticated, User: who.Name(), Scopes: s.Scopes, renewable: s.Renewable, since: s.Since}
 	if status.Scopes == nil {
 		status.Scopes = []string{}
 	}

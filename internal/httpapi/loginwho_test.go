@@ -47,7 +47,8 @@ func TestNobody(t *testing.T) {
 		"Via: 1.1 proxy", "X-Real-Ip: 127.0.0.1", "Origin: https://evil.example", "Origin: null", "Authorization: Bearer somebody's", "Authorization: Basic c29tZWJvZHk6eA==", "X-OpenWebUI-User-Id: somebody",
 	} {
 		nobody(t, header, d.do("POST", "/notes/whoami", "{}", header))
-		nobody(t, header, d.do("GET", "/notes/login", "", header, "Accept: text/html"))
+		nobody(t, header, d.do("GET", "/notes/login", "", header))
+		d.do("GET", "/notes/login", "", header, "Accept: text/html").want(t, header, 401, "Who are you?")
 		nobody(t, header, d.do("GET", "/oauth/notes/status", "", header))
 		nobody(t, header, d.do("POST", "/connections/notes/disconnect", "", header))
 		nobody(t, header, d.do("GET", "/connections", "", header))

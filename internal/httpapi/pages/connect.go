@@ -65,6 +65,8 @@ type Connection struct {
 	State string
 	// User is the account at the server, if known.
 	User string
+	// Since is when the person connected it; zero when unknown.
+	Since time.Time
 	// ExpiresAt is when the person has to log in again; zero when unknown.
 	ExpiresAt time.Time
 	Scopes    []string
