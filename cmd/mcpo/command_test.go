@@ -49,7 +49,12 @@ func invoke(t *testing.T, env map[string]string, args ...string) outcome {
 		}
 	}
 	p.logins = loginCommands{login: named("login"), logout: named("logout"), doctor: named("doctor"),
-		tokens: func(ctx context.Context, o app.Options, w io.Writer) error { return named("tokens")(ctx, o, "", w) }}
+		logoutUser: func(ctx context.Context, o app.Options, target, user string, w io.Writer) error {
+			return named("logout of "+user)(ctx, o, target, w)
+		},
+		tokens: func(ctx context.Context, o app.Options, user string, w io.Writer) error {
+			return named("tokens")(ctx, o, user, w)
+		}}
 	got.err = p.run(t.Context(), args)
 	got.stdout, got.stderr = stdout.String(), stderr.String()
 	return got
@@ -198,7 +203,11 @@ func TestCommandsAboutLogins(t *testing.T) {
 		{[]string{"--config", "c", "login", "-p8001", "notion"}, nil, "login", "notion", "c"},
 		{[]string{"login"}, withFile, "login", "", "c"},
 		{[]string{"logout", "--config", "c", "notion"}, nil, "logout", "notion", "c"},
+		{[]string{"logout", "--config", "c", "notion", "--user", "u-1"}, nil, "logout of u-1", "notion", "c"},
+		{[]string{"--config", "c", "logout", "--user=u-1"}, nil, "logout of u-1", "", "c"},
+		{[]string{"logout", "notion"}, map[string]string{"MCPO_CONFIG": "c", "MCPO_USER": "u-1"}, "logout", "notion", "c"},
 		{[]string{"tokens", "-cc"}, nil, "tokens", "", "c"},
+		{[]string{"tokens", "-cc", "--user", "u-1"}, nil, "tokens", "u-1", "c"},
 		{[]string{"doctor", "notion", "-cc"}, nil, "doctor", "notion", "c"},
 		{[]string{"doctor", "https://h/mcp"}, nil, "doctor", "https://h/mcp", ""},
 		{[]string{"doctor", "--type", "sse", "https://h/sse"}, nil, "doctor", "https://h/sse", ""},
@@ -294,6 +303,9 @@ func TestRefusals(t *testing.T) {
 		{args: []string{"login", "-cc", "notion", "github"}, say: "one server at a time; write: mcpo login SERVER --config FILE"},
 		{args: []string{"login", "-cc", "--", "notion"}, say: "write: mcpo login SERVER --config FILE"},
 		{args: []string{"login", "--bogus"}, say: "mcpo login --help"},
+		{args: []string{"logout", "-cc", "notion", "--user", ""}, say: "the id of an account"},
+		{args: []string{"logout", "-cc", "notion", "--user"}, say: "--user needs a value"},
+		{args: []string{"login", "-cc", "notion", "--user", "u"}, say: "no flag --user"},
 		{args: []string{"logout"}, say: "write: mcpo logout SERVER --config FILE"},
 		{args: []string{"logn", "notion"}, say: "write: mcpo login"},
 		{args: []string{"tokens"}, say: "write: mcpo tokens --config FILE"},

@@ -65,6 +65,8 @@ func variables(flag string) []string {
 	switch flag {
 	case "help", "install-completion", "show-completion":
 		return nil
+	case "user": // nothing that is just there may choose whose login is removed
+		return nil
 	case "type":
 		return []string{name, "MCPO_SERVER_TYPE"}
 	case "log-level":

@@ -39,6 +39,8 @@ type settings struct {
 	shutdownTimeout time.Duration
 	maxCallers      int
 
+	user string // of the commands logout and tokens
+
 	auditLog          string
 	logLevel          slog.Level
 	logFormat         string

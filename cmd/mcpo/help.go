@@ -49,13 +49,15 @@ of their own ("multi_user": true), this one is for who is at this machine; all o
 through the links that they are shown.
 `
 	case "logout":
-		return "  mcpo logout [flags] SERVER --config FILE\n", `
+		return "  mcpo logout [flags] SERVER --config FILE\n  mcpo logout [flags] SERVER --user ID --config FILE\n  mcpo logout [flags] --user ID --config FILE\n", `
 Where callers have logins of their own ("multi_user": true), this is about the login of who is at
-this machine; all others disconnect on the page /connections of the running mcpo.
+this machine, or with --user about that of an account of Open WebUI, by its id: at one server, or
+at all of them when none is named. Whoever can still call can also connect again, so that somebody
+who leaves is removed from Open WebUI first.
 `
 	case "tokens":
-		return "  mcpo tokens [flags] --config FILE\n", `
-A state is valid while the access token is good, renewable when the next call gets a new one, and
+		return "  mcpo tokens [flags] --config FILE\n  mcpo tokens [flags] --user ID --config FILE\n", `
+With --user only the logins of that account are listed, by its id. A state is valid while the access token is good, renewable when the next call gets a new one, and
 expired when a new login is needed.
 `
 	case "doctor":

@@ -17,28 +17,45 @@ import (
 // URL, that its command line names.
 type loginCommands struct {
 	login, logout, doctor func(ctx context.Context, o app.Options, target string, w io.Writer) error
-	tokens                func(ctx context.Context, o app.Options, w io.Writer) error
+	// logoutUser is given no server for all of them, and tokens no user for all.
+	logoutUser func(ctx context.Context, o app.Options, target, user string, w io.Writer) error
+	tokens     func(ctx context.Context, o app.Options, user string, w io.Writer) error
 }
 
 // addLoginCommands gives root the commands about logins.
 func (p *program) addLoginCommands(root *cobra.Command, s *settings) {
-	add := func(use, short string, run func(cmd *cobra.Command, args []string) error) {
+	add := func(use, short string, run func(cmd *cobra.Command, args []string) error) *cobra.Command {
 		cmd := &cobra.Command{Use: use, Short: short, RunE: run, ValidArgsFunction: cobra.NoFileCompletions}
 		s.addTo(cmd)
 		root.AddCommand(cmd)
+		return cmd
 	}
 	add("login SERVER", "Log in at a server of the configuration, in the browser", func(cmd *cobra.Command, args []string) error {
 		return p.runLogin(cmd, s, args, p.logins.login)
 	})
-	add("logout SERVER", "Log out of a server of the configuration, and revoke its tokens", func(cmd *cobra.Command, args []string) error {
-		return p.runLogin(cmd, s, args, p.logins.logout)
+	logout := add("logout SERVER", "Log out of a server of the configuration, and revoke its tokens", func(cmd *cobra.Command, args []string) error {
+		return p.runLogin(cmd, s, args, p.logoutOf(s))
 	})
-	add("tokens", "List the logins that are kept, without their tokens", func(cmd *cobra.Command, args []string) error {
+	tokens := add("tokens", "List the logins that are kept, without their tokens", func(cmd *cobra.Command, args []string) error {
 		return p.runTokens(cmd, s, args)
 	})
+	for _, cmd := range []*cobra.Command{logout, tokens} {
+		cmd.Flags().Var(value(&s.user, "ID", "", parseUser), "user", "account of Open WebUI, by its id")
+	}
 	add("doctor URL|SERVER", "Find out what a server's login needs, and what to write into the configuration", func(cmd *cobra.Command, args []string) error {
 		return p.runDoctor(cmd, s, args)
 	})
+}
+
+// logoutOf is what mcpo logout does: for an account if one is named, else for who
+// is at this machine.
+func (p *program) logoutOf(s *settings) func(context.Context, app.Options, string, io.Writer) error {
+	return func(ctx context.Context, o app.Options, target string, w io.Writer) error {
+		if s.user != "" {
+			return p.logins.logoutUser(ctx, o, target, s.user, w)
+		}
+		return p.logins.logout(ctx, o, target, w)
+	}
 }
 
 // runLogin is mcpo login and mcpo logout.
@@ -80,7 +97,7 @@ func (p *program) runTokens(cmd *cobra.Command, s *settings, args []string) erro
 	if err != nil {
 		return err
 	}
-	return p.logins.tokens(cmd.Context(), o, p.stdout)
+	return p.logins.tokens(cmd.Context(), o, s.user, p.stdout)
 }
 
 // runDoctor is mcpo doctor. A URL needs no configuration, even if there is one.

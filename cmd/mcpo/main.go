@@ -44,7 +44,7 @@ func main() {
 		stderr: os.Stderr,
 		serve:  serveUntilSignalled,
 		check:  app.Check,
-		logins: loginCommands{login: app.Login, logout: app.Logout, tokens: app.Tokens, doctor: app.Doctor},
+		logins: loginCommands{login: app.Login, logout: app.Logout, logoutUser: app.LogoutUser, tokens: app.Tokens, doctor: app.Doctor},
 		person: terminal,
 	}
 	os.Exit(exitStatus(p.run(ctx, os.Args[1:]), os.Stderr))

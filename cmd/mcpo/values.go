@@ -187,6 +187,13 @@ func parseCount(text string) (int, error) {
 	return int(n), nil
 }
 
+func parseUser(text string) (string, error) {
+	if text == "" {
+		return "", errors.New("write the id of an account, as mcpo tokens shows it behind user:")
+	}
+	return text, nil
+}
+
 // parseSize reads a number of bytes with an optional unit: KiB, MiB and GiB
 // are powers of 1024, kB, MB and GB powers of 1000.
 func parseSize(text string) (int64, error) {

@@ -15,6 +15,17 @@ func (a *app) happened(h oauth.Happening) {
 	}
 }
 
+// writtenDown opens the audit log for what becomes of logins while a command
+// runs. The error is an *ExitError.
+func (l *logins) writtenDown() (*audit.Log, error) {
+	written, err := audit.Open(l.opts.AuditLog, l.opts.Log)
+	if err != nil {
+		return nil, failf("%w (--audit-log names it)", err)
+	}
+	l.happened = func(h oauth.Happening) { writeDown(written, h) }
+	return written, nil
+}
+
 // writeDown puts what became of a login into the audit log.
 func writeDown(l *audit.Log, h oauth.Happening) {
 	l.Write(audit.Entry{Event: audit.Event(h.Event), Caller: h.Caller.String(), Server: h.Server, Outcome: outcomeOf(h)})

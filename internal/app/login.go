@@ -32,6 +32,11 @@ func Login(ctx context.Context, o Options, name string, w io.Writer) error {
 	}
 	handler, _ := httpapi.New(httpapi.Options{Log: slog.New(slog.DiscardHandler)})
 	l := newLogins(o, at, o.PublicURL != "" || cfg.PublicURL != "", http.HandlerFunc(handler.ServeCallback))
+	written, err := l.writtenDown()
+	if err != nil {
+		return err
+	}
+	defer written.Close()
 	kept, err := l.authorizer(s, cfg.Storage, nil)
 	if err != nil {
 		return &ExitError{Code: 1, Err: err}
@@ -154,6 +159,11 @@ func Logout(ctx context.Context, o Options, name string, w io.Writer) error {
 		return failf(`%s keeps its logins in the memory of the running mcpo ("storage_type": "memory"); disconnect at %s/connections instead`, name, hereURL(o, cfg))
 	}
 	l := newLogins(o, "", false, nil)
+	written, err := l.writtenDown()
+	if err != nil {
+		return err
+	}
+	defer written.Close()
 	kept, err := l.authorizer(s, cfg.Storage, nil)
 	if err != nil {
 		return &ExitError{Code: 1, Err: err}
@@ -203,7 +213,7 @@ func othersAt(ctx context.Context, kept oauth.Store, name, publicURL string) str
 	if len(others) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("Logged in there: %s. Each of them disconnects at %s/connections.\n", strings.Join(others, ", "), publicURL)
+	return fmt.Sprintf("Logged in there: %s. Each of them disconnects at %s/connections, or you do it for one with --user ID.\n", strings.Join(others, ", "), publicURL)
 }
 
 // loginServer finds the server that a command about logins names.

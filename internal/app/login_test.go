@@ -195,7 +195,7 @@ func exits(t *testing.T, err error, code int, say string) {
 func tokens(t *testing.T, o Options) string {
 	t.Helper()
 	var b bytes.Buffer
-	if err := Tokens(t.Context(), o, &b); err != nil {
+	if err := Tokens(t.Context(), o, "", &b); err != nil {
 		t.Fatalf("Tokens = %v", err)
 	}
 	return b.String()

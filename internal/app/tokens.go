@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -13,8 +14,9 @@ import (
 )
 
 // Tokens writes a table of the logins that the configuration's storage folder
-// holds, with no token in it.
-func Tokens(ctx context.Context, o Options, w io.Writer) error {
+// holds, with no token in it: those of all callers, or of one account where user
+// is its id, or its name as the table shows it.
+func Tokens(ctx context.Context, o Options, user string, w io.Writer) error {
 	cfg, err := configuration(o)
 	if err != nil {
 		return err
@@ -34,7 +36,7 @@ func Tokens(ctx context.Context, o Options, w io.Writer) error {
 		return err
 	}
 	if len(stored) > 0 {
-		if err := writeStored(ctx, cfg, o, w); err != nil {
+		if err := writeStored(ctx, cfg, o, user, w); err != nil {
 			return err
 		}
 	}
@@ -45,7 +47,7 @@ func Tokens(ctx context.Context, o Options, w io.Writer) error {
 }
 
 // writeStored writes what the storage folder holds.
-func writeStored(ctx context.Context, cfg *config.Config, o Options, w io.Writer) error {
+func writeStored(ctx context.Context, cfg *config.Config, o Options, user string, w io.Writer) error {
 	files, err := openFiles(o, cfg.Storage)
 	if err != nil {
 		return &ExitError{Code: 1, Err: err}
@@ -53,6 +55,13 @@ func writeStored(ctx context.Context, cfg *config.Config, o Options, w io.Writer
 	all, err := oauth.List(ctx, files)
 	if err != nil {
 		return &ExitError{Code: 1, Err: err}
+	}
+	if user != "" {
+		all = slices.DeleteFunc(all, func(h oauth.Held) bool { return !isUser(h.Caller, user) })
+		if len(all) == 0 {
+			_, err := fmt.Fprintf(w, "%s is not logged in anywhere.\n", cell(user))
+			return err
+		}
 	}
 	if len(all) == 0 {
 		_, err := fmt.Fprintf(w, "Nobody is logged in. To log in: mcpo login SERVER --config %s\n", o.ConfigPath)

@@ -72,7 +72,7 @@ func TestLogoutNamesOthers(t *testing.T) {
 	keep(t, o, "lab", caller.User("1"), map[string]any{"server": "https://lab.example/mcp"})
 	var b bytes.Buffer
 	err := Logout(t.Context(), o, "lab", &b)
-	if want := "Not logged in at lab.\nLogged in there: user:1. Each of them disconnects at http://localhost:8000/connections.\n"; err != nil || b.String() != want {
+	if want := "Not logged in at lab.\nLogged in there: user:1. Each of them disconnects at http://localhost:8000/connections, or you do it for one with --user ID.\n"; err != nil || b.String() != want {
 		t.Errorf("Logout says %q, %v", b.String(), err)
 	}
 }
@@ -84,5 +84,5 @@ func TestTokensWithTheWrongKey(t *testing.T) {
 	if err := os.Rename(filepath.Join(folder, "key"), filepath.Join(folder, "old-key")); err != nil {
 		t.Fatal(err)
 	}
-	exits(t, Tokens(t.Context(), o, io.Discard), 1, folder)
+	exits(t, Tokens(t.Context(), o, "", io.Discard), 1, folder)
 }
