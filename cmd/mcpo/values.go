@@ -189,7 +189,7 @@ func parseCount(text string) (int, error) {
 
 func parseUser(text string) (string, error) {
 	if text == "" {
-		return "", errors.New("write the id of an account, as mcpo tokens shows it behind user:")
+		return "", errors.New("write the id of an account, which mcpo tokens shows")
 	}
 	return text, nil
 }
