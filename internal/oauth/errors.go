@@ -27,8 +27,9 @@ func (e *LoginRequiredError) Error() string {
 // NotExecuted promises that the server did not run the request.
 func (e *LoginRequiredError) NotExecuted() bool { return true }
 
-// RenewError says that an access token could not be renewed for now, because
-// the authorization server did not answer, or not sensibly. The grant is kept.
+// RenewError says that an access token could not be renewed for now: the
+// authorization server did not answer, or not sensibly, or the store failed. The
+// grant is kept.
 type RenewError struct{ Err error }
 
 // Error implements error.

@@ -21,6 +21,11 @@ func (a *Authorizer) renew(ctx context.Context, who caller.ID, stale string, ref
 	})
 	select {
 	case done := <-flight:
+		var required *LoginRequiredError
+		var failed *RenewError
+		if done.Err != nil && !errors.As(done.Err, &required) && !errors.As(done.Err, &failed) {
+			return nil, &RenewError{done.Err}
+		}
 		if done.Err != nil {
 			return nil, done.Err
 		}

@@ -149,7 +149,8 @@ func TestStoreFails(t *testing.T) {
 	a := granted(t, s, func(o *Options) { o.Store = broken })
 	over(t, s, a)
 	broken.fail = errors.New("the disk is full")
-	if _, err := ask(t, a); !errors.Is(err, broken.fail) {
+	var failed *RenewError
+	if _, err := ask(t, a); !errors.Is(err, broken.fail) || !errors.As(err, &failed) {
 		t.Errorf("a request: %v", err)
 	}
 	if n := s.Requests("refresh"); n != 0 {
