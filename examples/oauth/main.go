@@ -1,14 +1,16 @@
 // Command oauth shows a login from end to end with nothing but Go: it starts an
 // authorization server with an MCP server behind it, puts mcpo before them with
 // the configuration that it prints, and says what to try. Tokens live for 30
-// seconds, so that they are refreshed while you watch. Ctrl-C ends all of it,
-// and nothing of it is kept.
+// seconds, so that they are refreshed while you watch. There is a server for the
+// person at this machine, and one for two people of an Open WebUI. Ctrl-C ends
+// all of it, and nothing of it is kept.
 //
 //	go run ./examples/oauth
 package main
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -65,16 +67,21 @@ func run(ctx context.Context) error {
 		return fmt.Errorf("making a folder for the tokens: %w", err)
 	}
 	defer os.RemoveAll(dir)
-	text, err := writeConfig(dir, protected)
+	key := rand.Text() + rand.Text()
+	text, err := writeConfig(dir, protected, key)
 	if err != nil {
 		return err
 	}
 	fmt.Printf("An authorization server, and an MCP server behind it, are at %s.\nmcpo serves this configuration:\n\n%s\n\n", protected.Issuer, text)
+	people, err := sessions(key, "alice", "bob")
+	if err != nil {
+		return err
+	}
 	mcpo, base, err := build(ctx, dir)
 	if err != nil {
 		return err
 	}
-	go announce(ctx, base)
+	go announce(ctx, base, people)
 	if err := mcpo.Run(); err != nil && ctx.Err() == nil {
 		return fmt.Errorf("running mcpo: %w", err)
 	}
@@ -106,17 +113,19 @@ type server struct {
 }
 
 type oauth struct {
-	ServerURL    string `json:"server_url"`
-	StorageType  string `json:"storage_type"`
-	CallbackPort int    `json:"callback_port,omitempty"`
+	ServerURL      string `json:"server_url"`
+	StorageType    string `json:"storage_type"`
+	CallbackPort   int    `json:"callback_port,omitempty"`
+	WebUISecretKey string `json:"webui_secret_key,omitempty"`
 }
 
 type storage struct {
 	Path string `json:"path"`
 }
 
-// writeConfig writes a configuration that keeps tokens in dir.
-func writeConfig(dir string, s *oauthtest.Server) (text []byte, err error) {
+// writeConfig writes a configuration that keeps tokens in dir. key tells the
+// people of an Open WebUI apart, at the second server.
+func writeConfig(dir string, s *oauthtest.Server, key string) (text []byte, err error) {
 	login := oauth{ServerURL: s.Issuer, StorageType: "file"}
 	port, err := freePort(callbackPort)
 	if err != nil {
@@ -125,8 +134,13 @@ func writeConfig(dir string, s *oauthtest.Server) (text []byte, err error) {
 	if port != callbackPort {
 		login.CallbackPort = port
 	}
+	people := login
+	people.WebUISecretKey = key
 	text, err = json.MarshalIndent(config{
-		Servers: map[string]server{"test-oauth": {Type: "streamable-http", URL: s.MCP, OAuth: login}},
+		Servers: map[string]server{
+			"test-oauth": {Type: "streamable-http", URL: s.MCP, OAuth: login},
+			"people":     {Type: "streamable-http", URL: s.Second, OAuth: people},
+		},
 		Storage: storage{Path: filepath.Join(dir, "storage")},
 	}, "", "  ")
 	if err != nil {
@@ -169,7 +183,7 @@ func build(ctx context.Context, dir string) (mcpo *exec.Cmd, base string, err er
 }
 
 // announce waits until mcpo answers, so that the lines it prints work at once.
-func announce(ctx context.Context, base string) {
+func announce(ctx context.Context, base string, people []session) {
 	for !serves(ctx, base) {
 		select {
 		case <-ctx.Done():
@@ -195,9 +209,9 @@ tool admin needs a permission more, which its first call asks for:
 What is granted, and the button that takes it back:
 
   %[1]s/connections
-
+%[2]s
 Ctrl-C ends everything.
-`, base)
+`, base, walk(base, people))
 }
 
 func serves(ctx context.Context, base string) bool {
