@@ -137,10 +137,11 @@ func (w *webUI) list(t *testing.T, of ...connection) []listed {
 }
 
 // session signs a person in, and gives the token that their browser has then.
-func (w *webUI) session(t *testing.T, who person) string {
+// life is how long it is good for, "-1" for ever.
+func (w *webUI) session(t *testing.T, who person, life string) string {
 	t.Helper()
 	var a struct{ Token string }
-	w.ask(t, map[string]any{"do": "session", "user": who}, &a)
+	w.ask(t, map[string]any{"do": "session", "user": who, "life": life}, &a)
 	return a.Token
 }
 

@@ -89,7 +89,7 @@ func (h *household) chatOf(w *webUI, name, auth, key, credential string) chat {
 func (h *household) signedIn(t *testing.T, w *webUI, name string) chat {
 	t.Helper()
 	c := h.chatOf(w, name, "session", "", "")
-	c.credential = w.session(t, c.who)
+	c.credential = w.session(t, c.who, "4w")
 	return c
 }
 
@@ -168,24 +168,8 @@ func TestOpenWebUISessions(t *testing.T) {
 	bob.reads(t, connectTool, `"status": "connected"`)
 	alice.reads(t, whoamiTool, "alice")
 
-	// Tokens run out unnoticed. A login that the server took back is asked for
-	// again, as is one for more.
-	h.outside.Expire()
-	alice.reads(t, whoamiTool, "alice")
-	h.outside.RevokeAll()
-	logIn(t, alice.asks(t, whoamiTool, "token_expired", "your permission"), "alice")
-	logIn(t, bob.asks(t, whoamiTool, "token_expired", "your permission"), "bob")
-	bob.reads(t, whoamiTool, "bob")
-	logIn(t, bob.asks(t, "tool_admin_post", "authentication_required", "more permission for this"), "bob")
-	bob.reads(t, "tool_admin_post", "")
-	alice.reads(t, whoamiTool, "alice")
-
-	// A chat that came with something else than a token of this Open WebUI.
-	alice.credential = "sk-0123456789abcdef0123456789abcdef"
-	alice.isTold(t, whoamiTool, "carries an API key of Open WebUI (sk-…) in place of the user's token")
-	alice.credential = startWebUI(t, "WEBUI_SECRET_KEY=the-session-key-of-another-open-webui").session(t, alice.who)
-	alice.isTold(t, whoamiTool, "The user's token is refused: its signature does not fit")
-	h.chatOf(w, "alice", "none", "", "").isTold(t, whoamiTool, "this request does not say whose it is")
+	h.loseLogins(t, alice, bob)
+	h.refuseOthers(t, alice)
 
 	// Everything is there when mcpo is back.
 	h.stop()
@@ -195,4 +179,35 @@ func TestOpenWebUISessions(t *testing.T) {
 	alice.reads(t, whoamiTool, "alice")
 	bob.reads(t, whoamiTool, "bob")
 	h.signedIn(t, w, "carol").link(t, whoamiTool)
+}
+
+// loseLogins has tokens run out, which nobody notices. A login that the server
+// took back is asked for again, as is one for more.
+func (h *household) loseLogins(t *testing.T, alice, bob chat) {
+	t.Helper()
+	h.outside.Expire()
+	alice.reads(t, whoamiTool, "alice")
+	h.outside.RevokeAll()
+	logIn(t, alice.asks(t, whoamiTool, "token_expired", "your permission"), "alice")
+	logIn(t, bob.asks(t, whoamiTool, "token_expired", "your permission"), "bob")
+	bob.reads(t, whoamiTool, "bob")
+	logIn(t, bob.asks(t, "tool_admin_post", "authentication_required", "more permission for this"), "bob")
+	bob.reads(t, "tool_admin_post", "")
+	alice.reads(t, whoamiTool, "alice")
+}
+
+// refuseOthers has chats that came with something else than a good token of this
+// Open WebUI.
+func (h *household) refuseOthers(t *testing.T, c chat) {
+	t.Helper()
+	c.credential = "sk-0123456789abcdef0123456789abcdef"
+	c.isTold(t, whoamiTool, "carries an API key of Open WebUI (sk-…) in place of the user's token")
+	c.credential = startWebUI(t, "WEBUI_SECRET_KEY=the-session-key-of-another-open-webui").session(t, c.who, "4w")
+	c.isTold(t, whoamiTool, "The user's token is refused: its signature does not fit")
+	c.credential = c.session(t, c.who, "-1")
+	c.isTold(t, whoamiTool, "it has no exp, so it would be valid for ever")
+	cookies := h.chatOf(c.webUI, "alice", "none", "", c.session(t, c.who, "4w"))
+	cookies.tools[0]["forward_cookies"] = true // which says nothing about who calls
+	cookies.isTold(t, whoamiTool, "this request does not say whose it is")
+	h.chatOf(c.webUI, "alice", "none", "", "").isTold(t, whoamiTool, "this request does not say whose it is")
 }

@@ -5,7 +5,7 @@ named in REAL are its own: those between a chat and a tool server. The rest of
 it (database, retrieval, models) stands behind names that do nothing, and what
 these modules ask of it is answered in `furnish`.
 
-    {"do": "session", "user": U}                          a session token of that user
+    {"do": "session", "user": U, "life": "4w"}            a session token of that user
     {"do": "list", "connections": [C]}                    the tools of the whole instance
     {"do": "chat", "connections": [C], "user": U, "credential": T}
                                                           the tools of U's chat
@@ -81,7 +81,7 @@ class Settings:
     """The settings of the instance, which are in the database otherwise."""
 
     def __init__(self):
-        self.values = {'auth.jwt_expiry': '4w', 'user.permissions': {}}
+        self.values = {'user.permissions': {}}
 
     async def get(self, key, default=None):
         return self.values.get(key, default)
@@ -116,12 +116,13 @@ def furnish():
 
 
 def incoming(credential):
-    """The request of the chat, as far as the real modules look at it."""
+    """The request of the chat, as far as the real modules look at it. The
+    browser has the credential in a cookie, too."""
     state = types.SimpleNamespace(redis=None)
     return types.SimpleNamespace(
         app=types.SimpleNamespace(state=state),
         state=types.SimpleNamespace(token=types.SimpleNamespace(credentials=credential)),
-        cookies={},
+        cookies={'token': credential},
         headers={},
     )
 
@@ -136,6 +137,7 @@ class Instance:
         logging.basicConfig(stream=sys.stderr, level=logging.WARNING, force=True)
 
     async def session(self, asked):
+        self.settings.values['auth.jwt_expiry'] = asked['life']
         user = types.SimpleNamespace(**asked['user'])
         auth = types.SimpleNamespace(session_stamp='stamp')
         return await self.auth.create_session_response(incoming(''), user, auth=auth)
