@@ -162,7 +162,7 @@ func (i *Identifier) byToken(r *http.Request, token string) (Person, error) {
 // refuseKey explains what an API key of Open WebUI does here.
 func refuseKey() error {
 	return refusef("The request carries an API key of Open WebUI (sk-…) in place of the user's token: Open WebUI passes on whatever the chat " +
-		"came with. Use the chat in a browser, or set the connection's authentication to Session there; for calls by API key, set forward_jwt_secret here.")
+		"came with. Chat in a browser, where that is the session; for chats by API key set FORWARD_USER_INFO_HEADER_JWT_SECRET there and forward_jwt_secret here.")
 }
 
 // unverified believes what a token claims, for want of a key.

@@ -142,8 +142,8 @@ func TestRefusalsSayWhatToSet(t *testing.T) {
 		want         []string
 	}{
 		{"unverified from afar", open, false, false, []string{"Authorization", bearer}, []string{"WEBUI_SECRET_KEY", `"webui_secret_key"`}},
-		{"API key of Open WebUI", both, false, true, []string{"Authorization", "Bearer sk-0123456789abcdef"}, []string{"(sk-…)", "Session", "forward_jwt_secret"}},
-		{"API key, unverified", open, false, true, []string{"Authorization", "Bearer sk-0123456789abcdef"}, []string{"(sk-…)", "Session", "forward_jwt_secret"}},
+		{"API key of Open WebUI", both, false, true, []string{"Authorization", "Bearer sk-0123456789abcdef"}, []string{"(sk-…)", "FORWARD_USER_INFO_HEADER_JWT_SECRET", "forward_jwt_secret"}},
+		{"API key, unverified", open, false, true, []string{"Authorization", "Bearer sk-0123456789abcdef"}, []string{"(sk-…)", "FORWARD_USER_INFO_HEADER_JWT_SECRET", "forward_jwt_secret"}},
 		{"plain where the call's JWT is wanted", both, true, true, []string{"X-OpenWebUI-User-Id", "eve-0123456789"}, []string{"plain header", "FORWARD_USER_INFO_HEADER_JWT_SECRET"}},
 		{"plain, with a session", both, false, true, []string{"X-OpenWebUI-User-Id", "eve-0123456789", "Authorization", bearer}, []string{"plain header"}},
 		{"plain without the key", trusting, false, true, []string{"X-OpenWebUI-User-Id", "eve-0123456789"}, []string{"--api-key", "Bearer token in Open WebUI"}},
