@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"mcpo/internal/httpapi/pages"
+	"mcpo/internal/upstream"
 )
 
 // serveDocs shows a document, the root's when m is nil. All that a server's
@@ -27,10 +28,17 @@ func (h *Handler) serveIndex(w http.ResponseWriter, g *Generation) {
 	for _, m := range g.servers {
 		state := stateOf(m.server.Status(m.first()))
 		base := h.base(m)
-		page.Servers = append(page.Servers, pages.Server{
+		s := pages.Server{
 			Name: m.server.Name(), State: string(state.State), Reason: state.Reason, Tools: state.Tools,
 			Transport: string(m.server.Config().Transport), Path: base, Docs: base + "/docs", OpenAPI: base + "/openapi.json",
-		})
+		}
+		if m.logins != nil {
+			s.Login, page.Connections = base+"/login", h.root+"/connections"
+		}
+		if state.State == upstream.StateLoginRequired {
+			s.State, s.Reason = "needs a login", ""
+		}
+		page.Servers = append(page.Servers, s)
 	}
 	pages.WriteIndex(w, page)
 }

@@ -27,6 +27,8 @@ var (
 type Index struct {
 	Title, Description string
 	Servers            []Server
+	// Connections is the path of a person's logins, empty without any.
+	Connections string
 	// Key says that calls need the key.
 	Key bool
 	// Nonce is filled in by WriteIndex.
@@ -43,6 +45,8 @@ type Server struct {
 	// Path is where the server's tools are, empty for the root; Docs and
 	// OpenAPI are URL paths too.
 	Path, Docs, OpenAPI string
+	// Login is where a person logs in, empty where nobody does.
+	Login string
 }
 
 // Docs is the documentation of one OpenAPI document.
