@@ -147,6 +147,9 @@ func (c *crowd) write() {
 		if i > 0 { // the files of one server are enough to wait for
 			more += `, "storage_type": "memory"`
 		}
+		if i == 2 { // connections come and go
+			more += `, "session_timeout_minutes": 0.001`
+		}
 		servers = append(servers, fmt.Sprintf(`%q: {"type": "http", "url": %q, "timeout": %d, "oauth": {"server_url": "auto", "callback_port": %d%s}}`,
 			h.name, h.at, h.seconds, c.ports[i], more))
 	}

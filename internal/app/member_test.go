@@ -99,6 +99,8 @@ func (p *member) judge(h *house, since moment, what string, status int, body, wa
 		if certain && in.loggedIn {
 			p.t.Errorf("%s of %s at %s wants a login, and one was just made: %s", what, p.name, h.name, body)
 		}
+	case strings.Contains(body, "was removed"): // it only ever gets a successor
+		p.t.Errorf("%s of %s at %s was refused for a reload: %s", what, p.name, h.name, body)
 	case certain && h.reloads.Load() == since.reloads && in.loggedIn && !lost(status):
 		p.t.Errorf("%s of %s at %s answered %d %s", what, p.name, h.name, status, body)
 	default:

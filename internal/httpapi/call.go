@@ -62,7 +62,7 @@ func (h *Handler) call(w http.ResponseWriter, r *http.Request, m *mount, tool, i
 // callAs is the call of a caller who may make it.
 func (h *Handler) callAs(w http.ResponseWriter, r *http.Request, m *mount, who caller.ID, tool string) ([]byte, error) {
 	op, err := h.operation(r.Context(), m, who, tool)
-	if next := h.successor(m, err); next != nil {
+	for next := h.successor(m, err); next != nil; next = h.successor(m, err) {
 		m = next
 		op, err = h.operation(r.Context(), m, who, tool)
 	}
@@ -81,8 +81,9 @@ func (h *Handler) callAs(w http.ResponseWriter, r *http.Request, m *mount, who c
 		return nil, err
 	}
 	reply, err := m.server.Call(r.Context(), who, tool, args, r.Header)
-	if next := h.successor(m, err); next != nil {
-		reply, err = next.server.Call(r.Context(), who, tool, args, r.Header)
+	for next := h.successor(m, err); next != nil; next = h.successor(m, err) {
+		m = next
+		reply, err = m.server.Call(r.Context(), who, tool, args, r.Header)
 	}
 	if err != nil {
 		return nil, err
