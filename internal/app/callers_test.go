@@ -102,11 +102,13 @@ func newCrowd(t *testing.T) *crowd {
 	c := &crowd{t: t, home: newHousehold(t)}
 	one := oauthtest.Start(t, oauthtest.Options{Tools: ownTool})
 	two := oauthtest.Start(t, oauthtest.Options{Tools: ownTool, SeparateOrigin: true})
-	changes, reloads := [2]atomic.Int64{}, new(atomic.Int64)
+	sse := oauthtest.Start(t, oauthtest.Options{Tools: ownTool, SSE: true})
+	changes, reloads := [3]atomic.Int64{}, new(atomic.Int64)
 	c.houses = []*house{
 		{name: "first", at: one.MCP, outside: one, changes: &changes[0]},
 		{name: "second", at: one.Second, outside: one, changes: &changes[0], private: true}, // the same accounts
 		{name: "third", at: two.MCP, outside: two, changes: &changes[1]},
+		{name: "fourth", at: sse.MCP, outside: sse, changes: &changes[2]},
 	}
 	for _, h := range c.houses {
 		h.reloads, h.seconds = reloads, 60
@@ -131,8 +133,11 @@ func ownTool(user string, s *mcp.Server) {
 	}
 	mcp.AddTool(s, &mcp.Tool{Name: "own_" + user, Description: "Only for " + user + "."},
 		func(_ context.Context, r *mcp.CallToolRequest, in told) (*mcp.CallToolResult, any, error) {
-			return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{
-				Text: user + " " + r.Extra.TokenInfo.UserID + " " + in.Nonce}}}, nil, nil
+			by := user // over SSE it is not known who calls
+			if r.Extra != nil && r.Extra.TokenInfo != nil {
+				by = r.Extra.TokenInfo.UserID
+			}
+			return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: user + " " + by + " " + in.Nonce}}}, nil, nil
 		})
 }
 
@@ -140,7 +145,10 @@ func (c *crowd) write() {
 	c.t.Helper()
 	var servers []string
 	for i, h := range c.houses {
-		more := ""
+		transport, more := "http", ""
+		if strings.HasSuffix(h.at, "/sse") {
+			transport = "sse"
+		}
 		if h.private {
 			more = `, "catalog": "private"`
 		}
@@ -150,8 +158,8 @@ func (c *crowd) write() {
 		if i == 2 { // connections come and go
 			more += `, "session_timeout_minutes": 0.001`
 		}
-		servers = append(servers, fmt.Sprintf(`%q: {"type": "http", "url": %q, "timeout": %d, "oauth": {"server_url": "auto", "callback_port": %d%s}}`,
-			h.name, h.at, h.seconds, c.ports[i], more))
+		servers = append(servers, fmt.Sprintf(`%q: {"type": %q, "url": %q, "timeout": %d, "oauth": {"server_url": "auto", "callback_port": %d%s}}`,
+			h.name, transport, h.at, h.seconds, c.ports[i], more))
 	}
 	write(c.t, c.home.path, fmt.Sprintf(`{"storage": {"path": %q}, "identity": {"webui_secret_key": %q, "forward_jwt_secret": %q}, "mcpServers": {%s}}`,
 		filepath.Join(c.home.dir, "storage"), crowdKey, crowdUserKey, strings.Join(servers, ",")))

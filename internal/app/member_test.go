@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -30,6 +31,7 @@ type member struct {
 	*crowd
 	number int
 	name   string
+	asked  atomic.Int64
 	in     map[*house]*standing
 }
 
@@ -251,7 +253,7 @@ func (p *member) settle(h *house) {
 	p.t.Errorf("in the end %s cannot call %s", p.name, h.name)
 }
 
-// ask asks as the caller, who is known by one proof or the other.
+// ask asks as the caller, who is known by one proof or the other, in turn.
 func (p *member) ask(method, path, body string) (int, string) {
 	req, err := http.NewRequest(method, p.mcpo.url+path, strings.NewReader(body))
 	if err != nil {
@@ -259,7 +261,7 @@ func (p *member) ask(method, path, body string) (int, string) {
 		return 0, ""
 	}
 	now := time.Now()
-	if p.number%2 == 0 {
+	if p.asked.Add(1)%2 == 0 {
 		req.Header.Set("Authorization", "Bearer "+signed(p.t, crowdKey, map[string]any{"id": p.name, "exp": now.Add(hurry).Unix()}))
 	} else {
 		req.Header.Set("X-OpenWebUI-User-Jwt", signed(p.t, crowdUserKey,
