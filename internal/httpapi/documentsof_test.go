@@ -167,6 +167,55 @@ func TestDocumentsAreBuiltOnce(t *testing.T) {
 	}
 }
 
+// TestDocumentsHaveABound: however many callers have tools of their own, so many
+// documents are kept, and those in use are not all built again for one more.
+func TestDocumentsHaveABound(t *testing.T) {
+	d := openDoor(t, doorSetup{identify: known()})
+	m := NewGeneration([]Served{{Server: d.server, Logins: d.logins}}, false, known()).byName["notes"]
+	built := 0
+	info := func(view) openapi.Info { built++; return openapi.Info{Title: "notes", Version: "1"} }
+	lists := make([]*upstream.ToolList, maxViews+50)
+	for n := range lists {
+		lists[n] = &upstream.ToolList{Tools: []wire.Tool{{Name: "t", Raw: []byte(`{"name":"t","inputSchema":{"type":"object"}}`)}}}
+	}
+	rounds := func(of []*upstream.ToolList, n int) int {
+		built = 0
+		for range n {
+			for _, l := range of {
+				m.document(view{list: l}, info, func(string) {})
+			}
+		}
+		return built
+	}
+	if n := rounds(lists[:maxViews], 2); n != maxViews {
+		t.Errorf("%d documents that may be kept were built %d times", maxViews, n)
+	}
+	if n := rounds(lists, 3); n > 2*len(lists) {
+		t.Errorf("%d documents were built %d times in three rounds", len(lists), n)
+	}
+	kept := 0
+	m.views.Range(func(any, any) bool { kept++; return true })
+	if kept != m.kept || kept > maxViews {
+		t.Errorf("%d documents are kept, and %d counted", kept, m.kept)
+	}
+}
+
+// TestWhoseBrowserItIs: a browser that is signed in to Open WebUI twice as one
+// person is that person's; as two, it is nobody's (threats 19).
+func TestWhoseBrowserItIs(t *testing.T) {
+	d := openDoor(t, doorSetup{identify: known()})
+	d.loginAs("alice", "notes")
+	cookie := func(who string) string { return "token=" + strings.TrimPrefix(by(t, who), "Authorization: Bearer ") }
+	d.do("GET", "/connections", "", "Cookie: "+cookie("alice")).want(t, "alice", http.StatusOK, `"user":"alice"`)
+	d.do("GET", "/connections", "", "Cookie: "+cookie("alice")+"; "+cookie("alice")).want(t, "alice twice", http.StatusOK, `"user":"alice"`)
+	for _, two := range [][]string{{"alice", "bob"}, {"bob", "alice"}} {
+		header := "Cookie: " + cookie(two[0]) + "; " + cookie(two[1])
+		d.do("GET", "/connections", "", header).want(t, "two people", http.StatusUnauthorized, "more than one person")
+		d.do("POST", "/connections/notes/disconnect", "", header).want(t, "two people", http.StatusUnauthorized, "more than one person")
+	}
+	d.do("POST", "/notes/whoami", "{}", by(t, "alice")).want(t, "alice, after that", http.StatusOK, "alice")
+}
+
 // TestCeilingLosesNoCall: callers who take each other's connection away are
 // answered all the same.
 func TestCeilingLosesNoCall(t *testing.T) {

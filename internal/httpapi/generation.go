@@ -83,7 +83,7 @@ func (m *mount) first() caller.ID {
 
 // maxViews is how many documents of a server are kept: those of callers whose
 // tools differ. Most have the same.
-const maxViews = 64
+const maxViews = 256
 
 // view is what a document shows: a tool list, and the way to log in.
 type view struct {
@@ -118,12 +118,27 @@ func (m *mount) document(v view, info func(view) openapi.Info, warn func(string)
 	for _, w := range d.Warnings {
 		warn(w)
 	}
-	if m.kept++; m.kept > maxViews || m.logins == nil {
-		m.views.Clear() // older lists; what is still shown is built again
-		m.kept = 1
-	}
+	m.makeRoom()
 	m.views.Store(v, d)
+	m.kept++
 	return d
+}
+
+// makeRoom drops documents of older lists, while mu is held: all where there is
+// one list at a time, and else one in two when there are too many. What is still
+// shown is built again.
+func (m *mount) makeRoom() {
+	if m.logins != nil && m.kept < maxViews {
+		return
+	}
+	drop := m.logins == nil
+	m.views.Range(func(v, _ any) bool {
+		if drop = !drop || m.logins == nil; drop {
+			m.views.Delete(v)
+			m.kept--
+		}
+		return true
+	})
 }
 
 func (m *mount) toolsOf(list *upstream.ToolList, warn func(string)) []openapi.Tool {

@@ -83,7 +83,13 @@ func (h *Handler) visitor(r *http.Request, m *mount) (caller.Person, *answer) {
 	if refused == nil && who.ID.IsOne() || !m.personal() {
 		return who, refused
 	}
-	if people := signedIn(r, m); len(people) == 1 {
+	people := signedIn(r, m)
+	for _, p := range people {
+		if p.ID != people[0].ID {
+			return caller.Person{}, refuseProof(&caller.RefusedError{Message: "This browser is signed in to Open WebUI as more than one person. Sign out there, and in again."})
+		}
+	}
+	if len(people) > 0 {
 		return people[0], nil
 	}
 	if p, ok := h.visits.find(browserOf(r), m.server.Name()); ok {
