@@ -76,17 +76,15 @@ const maxText = 500
 
 // plain is text as one line of people's characters.
 func plain(text string) string {
-	var b strings.Builder
 	n := 0
-	for _, c := range text {
+	for i := range text {
 		if n++; n > maxText {
-			b.WriteRune('…')
+			text = text[:i] + "…"
 			break
 		}
-		if unicode.IsControl(c) || unicode.Is(unicode.Bidi_Control, c) || c == '\u2028' || c == '\u2029' {
-			c = ' '
-		}
-		b.WriteRune(c)
 	}
-	return strings.TrimSpace(b.String())
+	odd := func(c rune) bool {
+		return unicode.IsSpace(c) || unicode.IsControl(c) || unicode.Is(unicode.Bidi_Control, c)
+	}
+	return strings.Join(strings.FieldsFunc(text, odd), " ")
 }

@@ -83,8 +83,9 @@ func (t *talk) end(err error, who caller.ID, all *hopes) {
 		return
 	}
 	if detail, ok := refused.detail.(loginDetail); ok {
-		all.add(hope{server: t.server, who: who, to: t.to, until: time.Now().Add(hopeTime)})
-		t.poster.Say(chat.Line{Message: t.to, Topic: loginTopic(t.server), Text: detail.Message})
+		if all.add(hope{server: t.server, who: who, to: t.to, text: detail.Message, until: time.Now().Add(hopeTime)}) {
+			t.poster.Say(chat.Line{Message: t.to, Topic: loginTopic(t.server), Text: detail.Message})
+		}
 	}
 }
 
@@ -95,6 +96,7 @@ type hope struct {
 	server string
 	who    caller.ID
 	to     chat.Message
+	text   string // that the message shows
 	until  time.Time
 }
 
@@ -110,17 +112,22 @@ type hopes struct {
 	all []hope
 }
 
-func (h *hopes) add(n hope) {
+// add reports whether the text is new to the message: models ask more than once.
+func (h *hopes) add(n hope) (news bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	now := time.Now()
+	news = true
 	h.all = slices.DeleteFunc(h.all, func(o hope) bool {
-		return now.After(o.until) || o.server == n.server && o.who == n.who && o.to == n.to
+		same := o.server == n.server && o.who == n.who && o.to == n.to
+		news = news && !(same && o.text == n.text)
+		return same || now.After(o.until)
 	})
 	if len(h.all) >= maxHopes {
 		h.all = slices.Delete(h.all, 0, 1)
 	}
 	h.all = append(h.all, n)
+	return news
 }
 
 // take gives the messages that wait for the caller's login, for the last time.

@@ -3,12 +3,16 @@ package upstream
 import (
 	"context"
 	"encoding/json"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"mcpo/internal/caller"
+	"mcpo/internal/config"
+	"mcpo/internal/mcptest"
 )
 
 // followed is a call that is followed on a connection, and what was heard of it.
@@ -89,6 +93,47 @@ func TestNobodyFollows(t *testing.T) {
 	c.hear("notifications/message", json.RawMessage(`{"level":"info","data":"late"}`))
 	if !c.listeners.none() {
 		t.Error("the call is still followed")
+	}
+}
+
+// TestProgressOverAllTransports: each of two calls at once on one connection
+// hears its own, in order.
+func TestProgressOverAllTransports(t *testing.T) {
+	for name, cfg := range map[string]config.Server{
+		"stdio":           stdioConfig(t),
+		"streamable-http": {Name: "h", Transport: config.StreamableHTTP, URL: mcptest.StartHTTP(t, mcptest.Options{ProtocolVersions: []string{"2025-06-18"}})},
+		"stateless":       {Name: "h", Transport: config.StreamableHTTP, URL: mcptest.StartHTTP(t, mcptest.Options{Stateless: true})},
+		"sse":             {Name: "s", Transport: config.SSE, URL: mcptest.StartSSE(t, mcptest.Options{})},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := start(t, cfg, Options{})
+			var calls sync.WaitGroup
+			for range 2 {
+				calls.Go(func() {
+					heard := make(chan string, 100)
+					ctx := WithListener(testContext(t), func(text string) { heard <- text })
+					reply, err := s.Call(ctx, who, "slow", json.RawMessage(`{"ms":100}`), nil)
+					if err != nil || reply.Error != nil {
+						t.Errorf("slow = %v, %v", reply.Error, err)
+					}
+					for i := range 9 { // the last may come beside the answer
+						select {
+						case got := <-heard:
+							if want := strconv.Itoa(i+1) + " of 10"; got != want {
+								t.Errorf("heard %q, want %q", got, want)
+							}
+						case <-ctx.Done():
+							t.Error("nothing more is heard")
+							return
+						}
+					}
+				})
+			}
+			calls.Wait()
+			if !s.first.listeners.none() {
+				t.Error("a call is still followed")
+			}
+		})
 	}
 }
 
