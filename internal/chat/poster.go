@@ -15,10 +15,12 @@ import (
 )
 
 const (
-	maxWaiting = 100                    // lines; more are dropped
-	postTime   = 2 * time.Second        // for one line
-	pause      = 200 * time.Millisecond // between two lines of a message
-	maxAnswer  = 4 << 10                // bytes read of Open WebUI's answers
+	maxWaiting = 100             // lines; more are dropped
+	postTime   = 2 * time.Second // for one line
+	maxAnswer  = 4 << 10         // bytes read of Open WebUI's answers
+	// pause is the time between two lines of a message. Open WebUI keeps each of
+	// them with its chat.
+	pause = time.Second
 )
 
 // Poster posts lines. It is safe for concurrent use. A nil Poster posts none.
