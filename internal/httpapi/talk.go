@@ -22,9 +22,13 @@ type talk struct {
 	topic  string
 
 	mu    sync.Mutex
-	spoke bool // something was said of the call
-	over  bool // the call is
+	spoke time.Time // when something was said of the call; zero before
+	over  bool      // the call is
 }
+
+// breath is the least time between two lines of a call: a server may have more
+// to say than anybody can read.
+const breath = 100 * time.Millisecond
 
 // talkOf finds the answer in a chat that a request is for. It takes Open WebUI's
 // own session token, verified and the caller's, since that goes back there.
@@ -55,10 +59,11 @@ func (t *talk) listen(r *http.Request) *http.Request {
 func (t *talk) hear(text string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.over { // said at the last moment, and heard after it
+	now := time.Now()
+	if t.over || now.Sub(t.spoke) < breath { // over: said at the last moment, and heard after it
 		return
 	}
-	t.spoke = true
+	t.spoke = now
 	t.poster.Say(chat.Line{Message: t.to, Topic: t.topic, Text: t.server + ": " + text})
 }
 
@@ -71,7 +76,7 @@ func (t *talk) end(err error, who caller.ID, all *hopes) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.over = true
-	if t.spoke {
+	if !t.spoke.IsZero() {
 		end := " is done"
 		if err != nil {
 			end = " has failed"
