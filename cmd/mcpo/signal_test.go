@@ -59,6 +59,37 @@ func TestHangupReloads(t *testing.T) {
 	}
 }
 
+// TestHangupOpensTheAuditLogAnew, for a single server too, which then lives on.
+func TestHangupOpensTheAuditLogAnew(t *testing.T) {
+	p := startProcess(t, nil, "--audit-log", "audit.log", "--", "./mcpserver")
+	path := filepath.Join(p.cmd.Dir, "audit.log")
+	call := func() {
+		t.Helper()
+		answer, err := http.Post("http://"+p.address+"/none", "application/json", strings.NewReader("{}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+	}
+	call()
+	if err := os.Rename(path, path+".1"); err != nil {
+		t.Fatal(err)
+	}
+	p.signal(t, syscall.SIGHUP)
+	until(t, "there is no new audit log", func() bool {
+		call()
+		text, err := os.ReadFile(path)
+		return err == nil && strings.Contains(string(text), `"event":"call"`)
+	})
+	if text, err := os.ReadFile(path + ".1"); err != nil || !strings.Contains(string(text), `"event":"call"`) {
+		t.Errorf("the old one holds %q, %v", text, err)
+	}
+	p.signal(t, syscall.SIGTERM)
+	if err := p.cmd.Wait(); err != nil {
+		t.Errorf("mcpo ended with %v\n%s", err, p.log.String())
+	}
+}
+
 // TestSecondSignal holds that whoever cannot wait for the calls in flight need
 // not.
 func TestSecondSignal(t *testing.T) {
