@@ -79,7 +79,7 @@ func TestRedirects(t *testing.T) {
 			s.Set(func(o *oauthtest.Options) { o.Redirects = map[string]oauthtest.Redirect{endpoint: where} })
 			before := s.Requests("moved")
 			var refused *TokenError
-			if err := login1(t, authorizer(t, s.MCP, nil)); !errors.As(err, &refused) || refused.Status != http.StatusTemporaryRedirect {
+			if err := logIn(t, authorizer(t, s.MCP, nil)); !errors.As(err, &refused) || refused.Status != http.StatusTemporaryRedirect {
 				t.Errorf("%s: %v", endpoint, err)
 			}
 			if s.Requests("moved") != before {
@@ -156,7 +156,7 @@ func TestAnswersAreBounded(t *testing.T) {
 func TestHostileHugeAnswers(t *testing.T) {
 	for _, endpoint := range []string{"resource", "metadata", "register", "token"} {
 		s := oauthtest.Start(t, oauthtest.Options{AutoApprove: true, Instead: map[string]oauthtest.Answer{endpoint: {Body: "{}", Pad: answerMax}}})
-		err := login1(t, authorizer(t, s.MCP, func(o *Options) { o.Server.OAuth = &config.OAuth{ServerURL: "auto"} }))
+		err := logIn(t, authorizer(t, s.MCP, func(o *Options) { o.Server.OAuth = &config.OAuth{ServerURL: "auto"} }))
 		if err == nil || !strings.Contains(err.Error(), "larger than 1 MiB") {
 			t.Errorf("%s: %v", endpoint, err)
 		}

@@ -51,7 +51,7 @@ func TestSecretIsChanged(t *testing.T) {
 	a := authorizer(t, s.MCP, func(o *Options) {
 		o.Server.OAuth.ClientMetadata = &config.ClientMetadata{ClientID: "mine", ClientSecret: "new"}
 	})
-	if err := login1(t, a); err != nil {
+	if err := logIn(t, a); err != nil {
 		t.Fatal(err)
 	}
 	changeGrant(t, a, func(g *grant) { g.Registration.Secret = "old" })
@@ -86,7 +86,7 @@ func TestDocument(t *testing.T) {
 		},
 	} {
 		a := authorizer(t, s.MCP, change)
-		if err := login1(t, a); err != nil {
+		if err := logIn(t, a); err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
@@ -100,7 +100,7 @@ func TestDocument(t *testing.T) {
 		t.Errorf("%d registrations", n)
 	}
 	s.Set(func(o *oauthtest.Options) { o.ClientDocuments = false })
-	if err := login1(t, authorizer(t, s.MCP, func(o *Options) { o.PublicURL, o.WebCallback = served.URL, true })); err != nil || s.Requests("register") != 1 {
+	if err := logIn(t, authorizer(t, s.MCP, func(o *Options) { o.PublicURL, o.WebCallback = served.URL, true })); err != nil || s.Requests("register") != 1 {
 		t.Errorf("without support: %v, %d registrations", err, s.Requests("register"))
 	}
 }
@@ -131,7 +131,7 @@ func TestGuessedRegistrationEndpoint(t *testing.T) {
 	_, err := authorizer(t, s.MCP, nil).Begin(testContext(t), who, "")
 	refusedFor(t, err, `"client_id"`)
 	a := authorizer(t, s.MCP, func(o *Options) { o.Server.OAuth.ClientMetadata = clientMetadata() })
-	if err := login1(t, a); err != nil {
+	if err := logIn(t, a); err != nil {
 		t.Error(err)
 	}
 	if n := kept(t, a, store.Registrations); n != 0 {

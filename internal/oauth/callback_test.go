@@ -196,7 +196,7 @@ func TestIssuerVariants(t *testing.T) {
 	}
 	for name, iss := range map[string]oauthtest.Iss{"as promised": oauthtest.IssAdvertised, "unasked": oauthtest.IssUnadvertised, "none": oauthtest.IssNone} {
 		s.Set(func(o *oauthtest.Options) { o.Iss = iss })
-		if err := login1(t, authorizer(t, s.MCP, nil)); err != nil {
+		if err := logIn(t, authorizer(t, s.MCP, nil)); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

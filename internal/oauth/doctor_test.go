@@ -54,7 +54,7 @@ func TestDiagnoseAgreesWithLogins(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := oauthtest.Start(t, o)
 			d := authorizer(t, s.MCP, nil).Diagnose(testContext(t), who)
-			if err := login1(t, authorizer(t, s.MCP, nil)); (err == nil) != d.Works() {
+			if err := logIn(t, authorizer(t, s.MCP, nil)); (err == nil) != d.Works() {
 				t.Errorf("a login gives %v, and the findings are %+v", err, d.Findings)
 			}
 		})

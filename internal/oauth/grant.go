@@ -104,9 +104,14 @@ func (a *Authorizer) grantKey(who caller.ID) store.Key {
 // The error is a *LoginRequiredError when there is none.
 func (a *Authorizer) token(ctx context.Context, who caller.ID) (*grant, error) {
 	now := time.Now()
+	before, had := a.memory(who)
 	h, err := a.load(ctx, who, now)
 	if err != nil {
 		return nil, err
+	}
+	if had && !before.Since.Equal(h.Since) && !before.Since.IsZero() { // made by another process, and perhaps as another person
+		a.changed(who)
+		return nil, &RenewError{errNewLogin}
 	}
 	wait := !h.refreshable() || now.Sub(h.failed) < retry
 	if !h.due(now) || wait && !h.expired(now) {
@@ -121,6 +126,9 @@ func (a *Authorizer) token(ctx context.Context, who caller.ID) (*grant, error) {
 	}
 	return g, err
 }
+
+// errNewLogin refuses a request in a conversation that began with another login.
+var errNewLogin = errors.New("a new login was made meanwhile")
 
 // load gives the grant from memory, or from the store where memory has none
 // that was read lately.

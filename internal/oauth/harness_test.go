@@ -94,8 +94,8 @@ func browsed(t testing.TB, to string, o oauthtest.BrowseOptions) url.Values {
 	return u.Query()
 }
 
-// login is a whole login, as alice.
-func login1(t testing.TB, a *Authorizer) error {
+// logIn is a whole login, as alice.
+func logIn(t testing.TB, a *Authorizer) error {
 	t.Helper()
 	b, err := a.Begin(testContext(t), who, "")
 	if err != nil {
@@ -137,7 +137,7 @@ func refusedFor(t testing.TB, err error, word string) {
 func granted(t testing.TB, s *oauthtest.Server, change func(*Options)) *Authorizer {
 	t.Helper()
 	a := authorizer(t, s.MCP, change)
-	if err := login1(t, a); err != nil {
+	if err := logIn(t, a); err != nil {
 		t.Fatalf("logging in: %v", err)
 	}
 	return a

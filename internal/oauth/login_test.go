@@ -15,7 +15,7 @@ func TestLogin(t *testing.T) {
 	if _, err := ask(t, a); !errors.As(err, &required) || required.Gone {
 		t.Fatalf("without a grant: %v", err)
 	}
-	if err := login1(t, a); err != nil {
+	if err := logIn(t, a); err != nil {
 		t.Fatal(err)
 	}
 	if status, err := ask(t, a); err != nil || status != 200 {

@@ -150,7 +150,7 @@ func TestLogoutForgetsWants(t *testing.T) {
 	if _, err := a.Logout(testContext(t), who); err != nil {
 		t.Fatal(err)
 	}
-	if err := login1(t, a); err != nil {
+	if err := logIn(t, a); err != nil {
 		t.Fatal(err)
 	}
 	if scope := s.LastForm("authorize").Get("scope"); scope != "mcp" || a.MoreScopes(who) {
@@ -197,7 +197,7 @@ func TestLogoutDuringRead(t *testing.T) {
 		if _, err := a.token(testContext(t), who); err == nil {
 			t.Error("the grant is back")
 		}
-		if err := login1(t, a); err != nil {
+		if err := logIn(t, a); err != nil {
 			t.Fatal(err)
 		}
 		a.forgetGrant(who)
@@ -229,12 +229,12 @@ func TestHappenings(t *testing.T) {
 	_, err := ask(t, a)
 	needsLogin(t, err, true)
 	s.Set(func(o *oauthtest.Options) { o.AuthorizeError = "access_denied" })
-	if err := login1(t, a); err == nil {
+	if err := logIn(t, a); err == nil {
 		t.Error("the login is well")
 	}
 	s.Set(func(o *oauthtest.Options) { o.AuthorizeError, o.NoRevocation = "", true })
 	a.forget()
-	if err := login1(t, a); err != nil {
+	if err := logIn(t, a); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := a.Logout(testContext(t), who); err == nil {

@@ -176,7 +176,7 @@ func TestSecretStaysAtItsIssuer(t *testing.T) {
 		t.Errorf("%d logins", n)
 	}
 	for name, serverURL := range map[string]string{"the issuer": s.Issuer, "its origin": s.Issuer + "/", "any": "auto", "the MCP server": s.MCP} {
-		if err := login1(t, authorizer(t, s.MCP, byHand(serverURL))); err != nil {
+		if err := logIn(t, authorizer(t, s.MCP, byHand(serverURL))); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -186,15 +186,15 @@ func TestSecretStaysAtItsIssuer(t *testing.T) {
 func TestMetadataIsReadAgain(t *testing.T) {
 	s := oauthtest.Start(t, oauthtest.Options{AutoApprove: true, Override: map[string]any{"token_endpoint": "http://127.0.0.1:1/token"}})
 	a := authorizer(t, s.MCP, nil)
-	if err := login1(t, a); err == nil {
+	if err := logIn(t, a); err == nil {
 		t.Fatal("nobody is at the token endpoint")
 	}
 	s.Set(func(o *oauthtest.Options) { o.Override = nil })
-	if err := login1(t, a); err != nil {
+	if err := logIn(t, a); err != nil {
 		t.Error(err)
 	}
 	before := s.Requests("metadata")
-	if err := login1(t, a); err != nil || s.Requests("metadata") != before {
+	if err := logIn(t, a); err != nil || s.Requests("metadata") != before {
 		t.Errorf("%v; it was read again without need", err)
 	}
 }
@@ -209,7 +209,7 @@ func TestIssuerBelowBase(t *testing.T) {
 	} {
 		s.Set(func(o *oauthtest.Options) { o.Override = map[string]any{"issuer": issuer} })
 		a := authorizer(t, s.MCP, nil)
-		if err := login1(t, a); (err == nil) != good {
+		if err := logIn(t, a); (err == nil) != good {
 			t.Errorf("%s: %v", issuer, err)
 		}
 		if !good {

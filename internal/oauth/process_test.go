@@ -242,7 +242,7 @@ func TestKilled(t *testing.T) {
 				works(t, b) // with the refresh token that was saved
 				return
 			}
-			if err := login1(t, b); err != nil {
+			if err := logIn(t, b); err != nil {
 				t.Fatal(err)
 			}
 			works(t, b)

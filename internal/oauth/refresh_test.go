@@ -201,7 +201,7 @@ func TestRefreshThatIsRefused(t *testing.T) {
 				t.Errorf("%d refreshes, %d grants", n, kept(t, a, store.Grants))
 			}
 			s.Set(func(o *oauthtest.Options) { *o = oauthtest.Options{AutoApprove: true} })
-			if err := login1(t, a); err != nil {
+			if err := logIn(t, a); err != nil {
 				t.Fatal(err)
 			}
 			works(t, a)

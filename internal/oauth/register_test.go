@@ -145,7 +145,7 @@ func TestSparseRegistration(t *testing.T) {
 		"empty secret":      {Registration: map[string]any{"client_secret": ""}},
 	} {
 		o.AutoApprove = true
-		if err := login1(t, authorizer(t, oauthtest.Start(t, o).MCP, nil)); err != nil {
+		if err := logIn(t, authorizer(t, oauthtest.Start(t, o).MCP, nil)); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -195,7 +195,7 @@ func TestRegisterAgain(t *testing.T) {
 	}
 	s.Set(func(o *oauthtest.Options) { o.Instead = nil })
 	s.Forget()
-	if err := login1(t, a); err != nil || s.Requests("register") != 2 {
+	if err := logIn(t, a); err != nil || s.Requests("register") != 2 {
 		t.Errorf("after the server forgot: %v, %d registrations", err, s.Requests("register"))
 	}
 	works(t, a)
@@ -210,7 +210,7 @@ func TestForgottenWhileLoggingIn(t *testing.T) {
 	if _, err := a.Finish(testContext(t), query, ""); !unknownRegistration(err) {
 		t.Errorf("Finish: %v", err)
 	}
-	if err := login1(t, a); err != nil {
+	if err := logIn(t, a); err != nil {
 		t.Error(err)
 	}
 }
@@ -229,7 +229,7 @@ func TestForgottenGrant(t *testing.T) {
 	if n := s.Requests("refresh"); n != before {
 		t.Errorf("%d more refreshes", n-before)
 	}
-	if err := login1(t, a); err != nil {
+	if err := logIn(t, a); err != nil {
 		t.Fatal(err)
 	}
 	works(t, a)
@@ -247,7 +247,7 @@ func TestSecretsExpire(t *testing.T) {
 	if err := a.store.Put(testContext(t), records[0]); err != nil {
 		t.Fatal(err)
 	}
-	if err := login1(t, a); err != nil || s.Requests("register") != 2 {
+	if err := logIn(t, a); err != nil || s.Requests("register") != 2 {
 		t.Errorf("%v, %d registrations", err, s.Requests("register"))
 	}
 }

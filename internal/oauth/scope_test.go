@@ -179,7 +179,7 @@ func TestStepUpEnds(t *testing.T) {
 		if !a.MoreScopes(who) {
 			t.Fatalf("after %d logins there is no other", i)
 		}
-		if err := login1(t, a); err != nil {
+		if err := logIn(t, a); err != nil {
 			t.Fatal(err)
 		}
 		callAdmin(t, s, a)

@@ -45,7 +45,7 @@ func TestNoSecretIsTold(t *testing.T) {
 	secrets = append(secrets, code, b.State)
 	// A login, requests, and a refresh.
 	s.Set(func(o *oauthtest.Options) { o.Instead = nil })
-	if err := login1(t, a); err != nil {
+	if err := logIn(t, a); err != nil {
 		t.Fatal(err)
 	}
 	form := s.LastForm("token")

@@ -80,7 +80,7 @@ func TestDue(t *testing.T) {
 func TestTokenType(t *testing.T) {
 	for kind, good := range map[any]bool{"Bearer": true, "bearer": true, "BEARER": true, nil: true, "mac": false, "DPoP": false} {
 		s := oauthtest.Start(t, oauthtest.Options{AutoApprove: true, Token: map[string]any{"token_type": kind}})
-		err := login1(t, authorizer(t, s.MCP, nil))
+		err := logIn(t, authorizer(t, s.MCP, nil))
 		if (err == nil) != good || err != nil && !strings.Contains(err.Error(), kind.(string)) {
 			t.Errorf("%v: %v", kind, err)
 		}
@@ -224,7 +224,7 @@ func TestDamagedGrant(t *testing.T) {
 		if status, err := a.Status(testContext(t), who); err != nil || status.Authenticated {
 			t.Errorf("%s: Status = %+v, %v", value, status, err)
 		}
-		if err := login1(t, a); err != nil {
+		if err := logIn(t, a); err != nil {
 			t.Fatal(err)
 		}
 		works(t, a)

@@ -262,7 +262,7 @@ func TestServerMoves(t *testing.T) {
 		t.Errorf("Logout = %v, %v", had, err)
 	}
 	noneActive(t, s)
-	if err := login1(t, a); err != nil {
+	if err := logIn(t, a); err != nil {
 		t.Fatal(err)
 	}
 	works(t, a)
