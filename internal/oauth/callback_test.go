@@ -89,6 +89,22 @@ func TestStateOfAnotherServer(t *testing.T) {
 		t.Error("the other server knows the login")
 	}
 	refusesCallback(t, s, b, query, "", ErrUnknownLogin)
+	if _, err := a.Finish(testContext(t), query, ""); err != nil {
+		t.Errorf("at its own server, after that: %v", err)
+	}
+}
+
+// TestStateOfAFormerAddress: a reload gives the server another address while
+// somebody logs in.
+func TestStateOfAFormerAddress(t *testing.T) {
+	s, shared := oauthtest.Start(t, oauthtest.Options{AutoApprove: true}), store.NewMemory()
+	before := authorizer(t, s.MCP, func(o *Options) { o.Store = shared })
+	after := authorizer(t, "https://mcp.example/mcp", func(o *Options) { o.Store = shared })
+	query := browsed(t, begun(t, before).URL, oauthtest.BrowseOptions{})
+	if after.Knows(testContext(t), query.Get("state")) {
+		t.Error("the login is known at the new address")
+	}
+	refusesCallback(t, s, after, query, "", ErrUnknownLogin)
 }
 
 // TestParallelLogins: each keeps its own verifier, whatever order they end in.

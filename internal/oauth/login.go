@@ -19,7 +19,10 @@ const LoginTime = 10 * time.Minute
 // login is an authorization in progress. It is kept under its state, and taken
 // from there once.
 type login struct {
-	Server       string       `json:"server"`
+	Server string `json:"server"`
+	// URL is the server's: what the code gives is for that address, and for
+	// none that a reload has put in its place.
+	URL          string       `json:"url"`
 	Caller       string       `json:"caller"`
 	Issuer       string       `json:"issuer"`
 	Registration registration `json:"registration"`
@@ -93,7 +96,7 @@ func (a *Authorizer) begin(ctx context.Context, who caller.ID, redirectURI, brow
 	if err != nil {
 		return nil, err
 	}
-	l := &login{Server: a.name, Caller: who.String(), Issuer: d.Metadata.Issuer, Registration: *r, RedirectURI: redirectURI,
+	l := &login{Server: a.name, URL: a.url.String(), Caller: who.String(), Issuer: d.Metadata.Issuer, Registration: *r, RedirectURI: redirectURI,
 		Resource: d.Indicator, Scopes: a.scopesFor(d, who), Verifier: newVerifier(), WantsIss: d.Metadata.IssInCallback}
 	if browser != "" {
 		l.Browser = hashed(browser)
@@ -192,7 +195,15 @@ func (a *Authorizer) takeLogin(ctx context.Context, query url.Values) (*login, e
 	if len(states) != 1 || states[0] == "" || len(states[0]) > 200 {
 		return nil, ErrUnknownLogin
 	}
-	record, err := a.store.Take(ctx, loginKey(states[0]))
+	key := loginKey(states[0])
+	if _, err := a.readLogin(a.store.Get(ctx, key)); err != nil { // another server's stays there for it
+		return nil, err
+	}
+	return a.readLogin(a.store.Take(ctx, key))
+}
+
+// readLogin reads a record that the store gave, which has to be a login here.
+func (a *Authorizer) readLogin(record store.Record, err error) (*login, error) {
 	if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrCorrupt) {
 		return nil, ErrUnknownLogin
 	}
@@ -200,7 +211,7 @@ func (a *Authorizer) takeLogin(ctx context.Context, query url.Values) (*login, e
 		return nil, fmt.Errorf("reading the login: %w", err)
 	}
 	l := &login{}
-	if err := json.Unmarshal(record.Value, l); err != nil || l.Server != a.name || l.Caller == "" {
+	if err := json.Unmarshal(record.Value, l); err != nil || l.Server != a.name || l.Caller == "" || !sameURL(l.URL, a.url.String()) {
 		return nil, ErrUnknownLogin
 	}
 	return l, nil
@@ -230,12 +241,8 @@ func (a *Authorizer) Knows(ctx context.Context, state string) bool {
 }
 
 func (a *Authorizer) knows(ctx context.Context, key store.Key) bool {
-	record, err := a.store.Get(ctx, key)
-	if err != nil {
-		return false
-	}
-	var l login
-	return json.Unmarshal(record.Value, &l) == nil && l.Server == a.name
+	_, err := a.readLogin(a.store.Get(ctx, key))
+	return err == nil
 }
 
 // FinishPasted ends a login with the address that a person copied from the
