@@ -61,14 +61,15 @@ func (a *Authorizer) Ticket(ctx context.Context, p caller.Person) (string, error
 // [ErrUnknownLogin] for one that was used, has run out, or belongs to another
 // server.
 func (a *Authorizer) TicketOf(ctx context.Context, text string) (caller.Person, error) {
-	record, err := a.store.Get(ctx, ticketKey(text))
-	return a.readTicket(record, err)
+	return a.readTicket(a.store.Get(ctx, ticketKey(text)))
 }
 
 // UseTicket is TicketOf for the last time.
 func (a *Authorizer) UseTicket(ctx context.Context, text string) (caller.Person, error) {
-	record, err := a.store.Take(ctx, ticketKey(text))
-	return a.readTicket(record, err)
+	if p, err := a.TicketOf(ctx, text); err != nil { // another server's stays there for it
+		return p, err
+	}
+	return a.readTicket(a.store.Take(ctx, ticketKey(text)))
 }
 
 func (a *Authorizer) readTicket(record store.Record, err error) (caller.Person, error) {

@@ -77,10 +77,17 @@ func TestTicketsOfNoUse(t *testing.T) {
 	if err != nil || time.Until(r.Expires) > ticketTime || strings.Contains(r.Key.Name, old) {
 		t.Fatalf("the ticket is kept as %+v, %v", r, err)
 	}
-	for name, text := range map[string]string{"none": "", "unknown": random(), "another server's": ticketed(t, b, p)} {
+	others := ticketed(t, b, p)
+	for name, text := range map[string]string{"none": "", "unknown": random(), "another server's": others} {
 		if _, err := a.TicketOf(testContext(t), text); !errors.Is(err, ErrUnknownLogin) {
 			t.Errorf("%s: %v", name, err)
 		}
+		if _, err := a.UseTicket(testContext(t), text); !errors.Is(err, ErrUnknownLogin) {
+			t.Errorf("using %s: %v", name, err)
+		}
+	}
+	if got, err := b.UseTicket(testContext(t), others); err != nil || got != p {
+		t.Errorf("at its own server, after that: %v, %v", got, err)
 	}
 	r.Expires = time.Now().Add(-time.Second)
 	if err := shared.Put(testContext(t), r); err != nil {
