@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptrace"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -104,11 +106,22 @@ func (a *Authorizer) send(ctx context.Context, method string, to *url.URL, body,
 	if session != "" {
 		req.Header.Set(sessionHeader, session)
 	}
+	if proxy, err := a.direct.Proxy(req); proxy == nil && err == nil {
+		req = req.WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: a.sawServer}))
+	}
 	resp, err := a.direct.RoundTrip(req)
 	if err == nil {
 		resp.Body.Close()
 	}
 	return resp, err
+}
+
+// sawServer tells the guard where the server really answers, as its name may
+// say something else when the guard asks.
+func (a *Authorizer) sawServer(info httptrace.GotConnInfo) {
+	if at, err := netip.ParseAddrPort(info.Conn.RemoteAddr().String()); err == nil {
+		a.guard.seen(at.Addr())
+	}
 }
 
 // chooseIssuer picks the authorization server: of those that the resource

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http/httptrace"
 	"net/netip"
 	"net/url"
 	"slices"
@@ -187,3 +188,56 @@ func TestHomeNetwork(t *testing.T) {
 		t.Errorf("with a home that is not known: dialled %v, %v", dialed, err)
 	}
 }
+
+// TestHomeIsElsewhereToo: a server in the public internet opens none of our
+// networks by publishing an address of theirs, besides its own or by turns.
+func TestHomeIsElsewhereToo(t *testing.T) {
+	for _, own := range []string{"127.0.0.1", "10.0.0.1", "fd00::1"} {
+		names := map[string][][]string{"mcp.example": at("8.8.8.8", own), "auth.example": at(own)}
+		var forbidden *forbiddenAddress
+		if dialed, err := reach(t, "mcp.example", "https://auth.example/", nil, names); !errors.As(err, &forbidden) || len(dialed) > 0 {
+			t.Errorf("with %s besides: dialled %v, %v", own, dialed, err)
+		}
+	}
+	n := &network{names: map[string][][]string{"mcp.example": {{"127.0.0.1"}, {"8.8.8.8"}, {"127.0.0.1"}}}}
+	g := newGuard(Network{Resolve: n.resolve, Dial: n.dial}, "mcp.example", nil, slog.New(slog.DiscardHandler))
+	var may []bool
+	for range 3 {
+		may = append(may, g.mayReach(testContext(t), "127.0.0.1", netip.MustParseAddr("127.0.0.1")))
+	}
+	if !slices.Equal(may, []bool{true, false, false}) {
+		t.Errorf("of a name that changes its mind: %v", may)
+	}
+}
+
+// TestHomeOfManyAddresses: all of our networks.
+func TestHomeOfManyAddresses(t *testing.T) {
+	names := map[string][][]string{"nas.local": at("192.168.1.2", "fd00::2", "fe80::2"), "auth.local": at("192.168.1.3")}
+	if dialed, err := reach(t, "nas.local", "https://auth.local/", nil, names); len(dialed) != 1 {
+		t.Errorf("dialled %v, %v", dialed, err)
+	}
+}
+
+// TestServerAnswersElsewhere: where the server was reached counts, and not only
+// what its name says when the guard asks.
+func TestServerAnswersElsewhere(t *testing.T) {
+	a := authorizer(t, "http://mcp.example/mcp", func(o *Options) {
+		o.Network.Resolve = (&network{names: map[string][][]string{"mcp.example": at("127.0.0.1")}}).resolve
+	})
+	home := netip.MustParseAddr("127.0.0.1")
+	if !a.guard.mayReach(testContext(t), "127.0.0.1", home) {
+		t.Error("a server of this machine is not let at it")
+	}
+	a.sawServer(httptrace.GotConnInfo{Conn: connTo{to: "8.8.8.8:443"}})
+	if a.guard.mayReach(testContext(t), "127.0.0.1", home) {
+		t.Error("a server that answers elsewhere is let at this machine")
+	}
+}
+
+// connTo is a connection as far as its other end's address.
+type connTo struct {
+	net.Conn
+	to string
+}
+
+func (c connTo) RemoteAddr() net.Addr { return net.TCPAddrFromAddrPort(netip.MustParseAddrPort(c.to)) }

@@ -13,8 +13,10 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -59,6 +61,9 @@ type guard struct {
 	network Network
 	// home is the host of the configured server.
 	home string
+	// abroad says that home was once seen at an address that is not of our
+	// networks. Its name then opens none of them any more, whatever it says next.
+	abroad atomic.Bool
 	// allowed are names, addresses and networks that the operator lists.
 	allowed []string
 	proxies sync.Map // address of a configured proxy → true
@@ -130,6 +135,9 @@ func (g *guard) dialContext(ctx context.Context, network, address string) (net.C
 	if err != nil {
 		return nil, err
 	}
+	if strings.EqualFold(host, g.home) {
+		g.seen(addrs...)
+	}
 	err = fmt.Errorf("%s has no address", clean(host, 100))
 	for _, ip := range addrs {
 		if !g.mayReach(ctx, host, ip) {
@@ -155,16 +163,28 @@ func (g *guard) mayReach(ctx context.Context, host string, ip netip.Addr) bool {
 	if kind != loopback && kind != private {
 		return false
 	}
+	return g.atHome(ctx, kind)
+}
+
+// atHome reports whether the configured server lives in networks of this kind.
+// Who publishes addresses of ours besides those where the server really is,
+// or by turns, is a stranger.
+func (g *guard) atHome(ctx context.Context, kind addressKind) bool {
 	home, err := g.network.resolve(ctx, g.home)
 	if err != nil {
 		return false
 	}
+	g.seen(home...)
+	return !g.abroad.Load() && slices.ContainsFunc(home, func(own netip.Addr) bool { return kindOf(own) == kind })
+}
+
+// seen is told of addresses of the configured server.
+func (g *guard) seen(home ...netip.Addr) {
 	for _, own := range home {
-		if kindOf(own) == kind {
-			return true
+		if kind := kindOf(own); kind == public || kind == reserved {
+			g.abroad.Store(true)
 		}
 	}
-	return false
 }
 
 // lists reports whether the operator names a host or its address.
