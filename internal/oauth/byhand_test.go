@@ -62,6 +62,44 @@ func TestSecretIsChanged(t *testing.T) {
 	}
 }
 
+// TestSecretStays with the authorization server that it was first used at,
+// whomever the MCP server names later, unless the operator names another.
+func TestSecretStays(t *testing.T) {
+	for name, serverURL := range map[string]func(*oauthtest.Server) string{
+		"auto": func(*oauthtest.Server) string { return "auto" },
+		"own":  func(s *oauthtest.Server) string { return s.Issuer },
+	} {
+		t.Run(name, func(t *testing.T) {
+			mine := []oauthtest.Client{{ID: "mine", Secret: "s3cret"}, {ID: "other", Secret: "s3cret"}}
+			s := oauthtest.Start(t, oauthtest.Options{AutoApprove: true, Clients: mine})
+			other := oauthtest.Start(t, oauthtest.Options{AutoApprove: true, Clients: mine})
+			shared := store.NewMemory()
+			with := func(id, serverURL string) *Authorizer {
+				return authorizer(t, s.MCP, func(o *Options) {
+					o.Store = shared
+					o.Server.OAuth.ServerURL = serverURL
+					o.Server.OAuth.ClientMetadata = &config.ClientMetadata{ClientID: id, ClientSecret: "s3cret"}
+				})
+			}
+			for range 2 {
+				if err := logIn(t, with("mine", serverURL(s))); err != nil {
+					t.Fatal(err)
+				}
+			}
+			s.Set(func(o *oauthtest.Options) {
+				o.Resource = map[string]any{"authorization_servers": []string{other.Issuer}}
+			})
+			_, err := with("mine", serverURL(s)).Begin(testContext(t), who, "")
+			refusedFor(t, err, `"server_url"`)
+			for _, may := range []*Authorizer{with("other", serverURL(s)), with("mine", other.Issuer), with("mine", "auto")} {
+				if _, err := may.Begin(testContext(t), who, ""); err != nil {
+					t.Errorf("%s at %s: %v", may.cfg.ClientMetadata.ClientID, may.cfg.ServerURL, err)
+				}
+			}
+		})
+	}
+}
+
 // TestDocument: where the server takes client ID metadata documents, mcpo's is
 // its client id.
 func TestDocument(t *testing.T) {

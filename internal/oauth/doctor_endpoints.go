@@ -17,7 +17,7 @@ func (d *doctor) aboutMetadata(ctx context.Context) {
 	d.connection(ctx)
 	d.aboutEndpoints()
 	d.askTokenEndpoint(ctx)
-	d.aboutRegistration()
+	d.aboutRegistration(ctx)
 	d.aboutAuthentication()
 	d.aboutPKCE()
 	d.aboutParameters()
@@ -87,11 +87,11 @@ func (d *doctor) askTokenEndpoint(ctx context.Context) {
 }
 
 // aboutRegistration tells how mcpo gets its client id.
-func (d *doctor) aboutRegistration() {
+func (d *doctor) aboutRegistration(ctx context.Context) {
 	const topic = "registration"
 	m, c := d.Metadata, d.a.cfg.ClientMetadata
 	if byHand := d.a.byHand(m); byHand != nil {
-		if err := d.a.checkIssuerOf(byHand, m); err != nil {
+		if err := d.a.checkIssuerOf(ctx, byHand, m); err != nil {
 			d.failed(topic, err)
 			return
 		}

@@ -42,7 +42,7 @@ const staticClientID = "mcpo-client"
 // is kept for each issuer and redirect URI.
 func (a *Authorizer) register(ctx context.Context, m *Metadata, redirectURI string, who caller.ID) (*registration, error) {
 	if byHand := a.byHand(m); byHand != nil {
-		return byHand, a.checkIssuerOf(byHand, m)
+		return byHand, a.keepIssuerOf(ctx, byHand, m)
 	}
 	if document := a.documentURL(); document != "" && m.DocumentSupported {
 		return &registration{ClientID: document, AuthMethod: authNone}, nil
@@ -51,43 +51,6 @@ func (a *Authorizer) register(ctx context.Context, m *Metadata, redirectURI stri
 		return a.unregistered(m, redirectURI)
 	}
 	return a.dynamic(ctx, m, redirectURI, who)
-}
-
-// byHand is the registration that the configuration has, or nil.
-func (a *Authorizer) byHand(m *Metadata) *registration {
-	c := a.cfg.ClientMetadata
-	if c == nil || c.ClientID == "" {
-		return nil
-	}
-	r := &registration{ClientID: c.ClientID, Secret: c.ClientSecret.Reveal(), AuthMethod: c.TokenEndpointAuthMethod}
-	switch {
-	case r.AuthMethod != "":
-	case r.Secret == "":
-		r.AuthMethod = authNone
-	case len(m.AuthMethods) > 0 && !slices.Contains(m.AuthMethods, authBasic) && slices.Contains(m.AuthMethods, authPost):
-		r.AuthMethod = authPost
-	default:
-		r.AuthMethod = authBasic // what every server has (RFC 8414 §2)
-	}
-	return r
-}
-
-// checkIssuerOf keeps a secret that the operator wrote from authorization
-// servers that only the MCP server names. A server_url at the MCP server itself
-// says nothing of where the secret is from.
-func (a *Authorizer) checkIssuerOf(byHand *registration, m *Metadata) error {
-	configured, err := url.Parse(a.cfg.ServerURL)
-	issuer, issuerErr := url.Parse(m.Issuer)
-	if byHand.Secret == "" || err != nil || issuerErr != nil || configured.Host == "" {
-		return nil
-	}
-	if origin := canonical(originOf(configured)); origin == canonical(originOf(issuer)) || origin == canonical(originOf(a.url)) {
-		return nil
-	}
-	return &DiscoveryError{
-		Message: fmt.Sprintf("the server wants logins at %q, and client_secret is for %s", clean(m.Issuer, 200), originOf(configured)),
-		Hint:    `if that is right, write it as "server_url"`,
-	}
 }
 
 // documentURL is our Client ID Metadata Document: the configured one, or the
