@@ -75,7 +75,7 @@ func (h *Handler) wayIn(m *mount) string {
 // itself: from a loopback address, under a loopback name, through no proxy, and
 // for no page from elsewhere.
 func (h *Handler) fromThisMachine(r *http.Request) bool {
-	return isLoopbackPeer(r) && isLoopbackName(hostname(r.Host)) && !proxied(r.Header) && h.publicHere() && h.ownOrigin(r)
+	return isLoopbackPeer(r) && isLoopbackName(hostname(r.Host)) && !proxied(r) && h.publicHere() && h.ownOrigin(r)
 }
 
 // isLocal reports whether a request is that of the person at this machine, as

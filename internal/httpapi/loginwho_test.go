@@ -1,6 +1,11 @@
 package httpapi
 
 import (
+	"bufio"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -44,7 +49,11 @@ func TestNobody(t *testing.T) {
 	for _, header := range []string{
 		"Host: tools.example", "Host: 192.0.2.1:8000", "Host: localhost.evil.example",
 		"Forwarded: for=192.0.2.1", "X-Forwarded-For: 192.0.2.1", "X-Forwarded-For: 127.0.0.1", "X-Forwarded-Host: localhost", "X-Forwarded-Proto: https",
-		"Via: 1.1 proxy", "X-Real-Ip: 127.0.0.1", "Origin: https://evil.example", "Origin: null", "Authorization: Bearer somebody's", "Authorization: Basic c29tZWJvZHk6eA==", "X-OpenWebUI-User-Id: somebody",
+		"Via: 1.1 proxy", "X-Real-Ip: 127.0.0.1", "X-Forwarded-Port: 443", "X-Forwarded-Prefix: /x", "X-Forwarded: for=192.0.2.1", "Forwarded-For: 192.0.2.1",
+		"X-Client-Ip: 192.0.2.1", "True-Client-Ip: 192.0.2.1", "Cf-Connecting-Ip: 192.0.2.1", "Cf-Ray: 1", "Cdn-Loop: cdn", "X-Original-Forwarded-For: 192.0.2.1",
+		"X-Original-Host: tools.example", "X-Envoy-External-Address: 192.0.2.1", "X-Cluster-Client-Ip: 192.0.2.1", "Fastly-Client-Ip: 192.0.2.1",
+		"X-Amzn-Trace-Id: Root=1", "X-Azure-Clientip: 192.0.2.1", "X-Proxyuser-Ip: 192.0.2.1", "Front-End-Https: on",
+		"Origin: https://evil.example", "Origin: null", "Authorization: Bearer somebody's", "Authorization: Basic c29tZWJvZHk6eA==", "X-OpenWebUI-User-Id: somebody",
 	} {
 		nobody(t, header, d.do("POST", "/notes/whoami", "{}", header))
 		nobody(t, header, d.do("GET", "/notes/login", "", header))
@@ -58,6 +67,35 @@ func TestNobody(t *testing.T) {
 		}
 	}
 	d.empty("nobody")
+}
+
+// TestNobodyOverHTTP10: a proxy that is not told to leave a trace, and rewrites
+// Host, shows by its version of HTTP only (threats 20). Neither is a request of
+// such a one the person here, nor are its tokens believed unverified.
+func TestNobodyOverHTTP10(t *testing.T) {
+	d := openDoor(t, doorSetup{})
+	encode := base64.RawURLEncoding.EncodeToString
+	claimed := "Authorization: Bearer " + encode([]byte(`{"alg":"HS256"}`)) + "." + encode([]byte(`{"id":"somebody"}`)) + ".eA"
+	d.do("POST", "/notes/whoami", "{}", claimed).refusal(t)
+	for what, header := range map[string]string{"no field": "Accept: */*", "a claim": claimed} {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(d.url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if _, err := fmt.Fprintf(conn, "POST /notes/whoami HTTP/1.0\r\nHost: 127.0.0.1:8000\r\nConnection: close\r\n%s\r\nContent-Length: 2\r\n\r\n{}", header); err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		nobody(t, what, reply{resp.StatusCode, resp.Header, string(body)})
+	}
 }
 
 // TestNobodyAfterLogin: what the person here logged in to is closed to others.

@@ -4,16 +4,28 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strings"
 )
 
-// forwarded are the fields that a proxy leaves in a request.
-var forwarded = [...]string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip", "Via"}
+// forwarded are the beginnings of the names of the fields that proxies, load
+// balancers and tunnels leave in a request.
+var forwarded = [...]string{
+	"Forwarded", "X-Forwarded", "X-Original-", "Via", "X-Real-Ip", "X-Client-Ip", "X-Cluster-Client-Ip", "X-Proxyuser-Ip", "True-Client-Ip",
+	"Front-End-Https", "Cdn-Loop", "Cf-Connecting-Ip", "Cf-Ray", "Fastly-Client-Ip", "X-Amzn-Trace-Id", "X-Azure-", "X-Envoy-",
+}
 
-// proxied reports whether a request came through a proxy that says so.
-func proxied(h http.Header) bool {
-	for _, name := range forwarded {
-		if len(h.Values(name)) > 0 {
-			return true
+// proxied reports whether a request shows that it came through a proxy. HTTP/1.0
+// shows it too: a common proxy that is told nothing else speaks that, and leaves
+// no field, while programs and browsers have long ceased to.
+func proxied(r *http.Request) bool {
+	if !r.ProtoAtLeast(1, 1) {
+		return true
+	}
+	for name := range r.Header {
+		for _, beginning := range forwarded {
+			if strings.HasPrefix(name, beginning) {
+				return true
+			}
 		}
 	}
 	return false
