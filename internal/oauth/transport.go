@@ -3,10 +3,12 @@ package oauth
 import (
 	"fmt"
 	"io"
+	"mime"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"mcpo/internal/caller"
 	"mcpo/internal/config"
@@ -24,6 +26,8 @@ type authorized struct {
 	a    *Authorizer
 	who  caller.ID
 	next http.RoundTripper
+	// streams says that the server opened an event stream at its address.
+	streams atomic.Bool
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -43,12 +47,16 @@ func (t *authorized) RoundTrip(req *http.Request) (*http.Response, error) {
 	if resp.StatusCode == http.StatusUnauthorized && repeatable {
 		return t.again(req, resp, g)
 	}
-	t.answered(resp, g)
+	t.answered(req, resp, g)
 	return resp, nil
 }
 
-// answered remembers what an answer says about the grant.
-func (t *authorized) answered(resp *http.Response, g *grant) {
+// answered remembers what an answer says about the grant, and about the server.
+func (t *authorized) answered(req *http.Request, resp *http.Response, g *grant) {
+	if req.Method == http.MethodGet && resp.StatusCode == http.StatusOK {
+		declared, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+		t.streams.CompareAndSwap(false, declared == "text/event-stream")
+	}
 	switch resp.StatusCode {
 	case http.StatusUnauthorized:
 	case http.StatusForbidden:
@@ -65,7 +73,8 @@ func (t *authorized) answered(resp *http.Response, g *grant) {
 }
 
 func (t *authorized) tokenFor(req *http.Request) (*grant, error) {
-	if err := t.a.belongs(req.URL); err != nil {
+	anyPath := t.a.transport == config.SSE || t.a.transport == config.Auto && t.streams.Load()
+	if err := t.a.belongs(req.URL, anyPath); err != nil {
 		return nil, err
 	}
 	return t.a.token(req.Context(), t.who)
@@ -92,7 +101,7 @@ func (t *authorized) again(req *http.Request, refused *http.Response, g *grant) 
 		return nil, &LoginRequiredError{Server: t.a.name, Gone: true}
 	}
 	if err == nil {
-		t.answered(resp, fresh)
+		t.answered(req, resp, fresh)
 	}
 	return resp, err
 }
@@ -114,16 +123,22 @@ func withToken(req *http.Request, g *grant) *http.Request {
 
 // belongs holds requests to the server's own address: a token goes nowhere
 // else. On streamable HTTP that is the endpoint and what lies below it; on SSE
-// the server itself names the address for messages, on its origin.
-func (a *Authorizer) belongs(u *url.URL) error {
+// the server itself names the address for messages, on its origin, which is any
+// path there.
+func (a *Authorizer) belongs(u *url.URL, anyPath bool) error {
 	same := u.Scheme == a.url.Scheme && u.Host == a.url.Host // as nearly always
 	if !same && canonical(originOf(u)) != canonical(originOf(a.url)) {
 		return fmt.Errorf("the token for %s does not go to %s", a.url.Host, clean(u.Host, 100))
 	}
-	own, path := strings.TrimSuffix(a.url.Path, "/"), strings.TrimSuffix(u.Path, "/")
-	inside := path == own || strings.HasPrefix(path, own+"/") && !slices.Contains(strings.Split(path, "/"), "..")
-	if a.transport == config.StreamableHTTP && !inside {
+	if !anyPath && !isBelow(strings.TrimSuffix(u.Path, "/"), strings.TrimSuffix(a.url.Path, "/")) {
 		return fmt.Errorf("the server redirects to %s, where its token does not go; if that is right, configure its URL", clean(u.Path, 200))
 	}
 	return nil
+}
+
+// isBelow reports whether a path is own, or lies below it for everybody: what
+// some servers read as another way to write ".." does not.
+func isBelow(path, own string) bool {
+	rest, ok := strings.CutPrefix(path, own)
+	return ok && (rest == "" || rest[0] == '/' && !strings.ContainsAny(rest, `\;%`) && !slices.Contains(strings.Split(rest, "/"), ".."))
 }

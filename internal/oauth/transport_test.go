@@ -48,6 +48,9 @@ func TestTokenStaysHome(t *testing.T) {
 		{"https://mcp.example/mcp", "https://mcp.example/mcp/../admin", false, false},
 		{"https://mcp.example/mcp", "https://mcp.example/mcp/%2e%2e/admin", false, false},
 		{"https://mcp.example/mcp", "https://mcp.example/mcp/..%2fadmin", false, false},
+		{"https://mcp.example/mcp", `https://mcp.example/mcp/..%5cadmin`, false, false},
+		{"https://mcp.example/mcp", "https://mcp.example/mcp/..;/admin", false, false},
+		{"https://mcp.example/mcp", "https://mcp.example/mcp/%252e%252e/admin", false, false},
 		{"https://mcp.example/mcp", "http://mcp.example/mcp", false, false},
 		{"https://mcp.example/mcp", "https://mcp.example:8443/mcp", false, false},
 		{"https://mcp.example/mcp", "https://mcp.example.evil.example/mcp", false, false},
@@ -77,6 +80,38 @@ func TestTokenStaysHome(t *testing.T) {
 		}
 		if err != nil && strings.Contains(err.Error(), "t0ken") {
 			t.Errorf("the token is in an error: %v", err)
+		}
+	}
+}
+
+// TestTokenOfAnyTransport: with a URL that does not say what is spoken there,
+// the token stays below it until the server has opened an event stream, which
+// names the address for messages.
+func TestTokenOfAnyTransport(t *testing.T) {
+	a := holding(t, "https://mcp.example/sse", func(o *Options) { o.Server.Transport = config.Auto })
+	by := a.RoundTripper(who, roundTripper(func(r *http.Request) (*http.Response, error) {
+		if r.Method == http.MethodGet {
+			return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"text/event-stream; charset=utf-8"}}, Body: http.NoBody}, nil
+		}
+		return &http.Response{StatusCode: 202, Body: http.NoBody}, nil
+	}))
+	for _, step := range []struct {
+		method, to string
+		goes       bool
+	}{
+		{"POST", "https://mcp.example/sse", true},
+		{"POST", "https://mcp.example/messages", false},
+		{"GET", "https://mcp.example/other", false},
+		{"GET", "https://mcp.example/sse", true},
+		{"POST", "https://mcp.example/messages", true},
+		{"POST", "https://evil.example/messages", false},
+	} {
+		req, err := http.NewRequestWithContext(testContext(t), step.method, step.to, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := by.RoundTrip(req); (err == nil) != step.goes {
+			t.Errorf("%s %s: %v", step.method, step.to, err)
 		}
 	}
 }
