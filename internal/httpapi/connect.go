@@ -7,6 +7,7 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"errors"
+	"mime"
 	"net/http"
 	"strings"
 
@@ -50,6 +51,16 @@ func formTokenFits(r *http.Request, purpose string) bool {
 	return browser != "" && subtle.ConstantTimeCompare([]byte(formToken(browser, purpose)), []byte(r.PostFormValue("csrf"))) == 1
 }
 
+// maxForm is the largest form that is read, in bytes.
+const maxForm = 64 << 10
+
+// isForm reports whether the body is of the kind that our forms send. Only such
+// a one is read by http.Request.ParseForm.
+func isForm(r *http.Request) bool {
+	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	return err == nil && kind == "application/x-www-form-urlencoded"
+}
+
 // ownPage prepares an answer that is for nobody but the browser that asked.
 func ownPage(w http.ResponseWriter) {
 	for name := range w.Header() {
@@ -64,9 +75,13 @@ func ownPage(w http.ResponseWriter) {
 // login.
 func (h *Handler) serveConnect(w http.ResponseWriter, r *http.Request, m *mount) {
 	ownPage(w)
-	r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	if r.Method != http.MethodPost {
 		h.askToConnect(w, r, m)
+		return
+	}
+	if !isForm(r) {
+		say(http.StatusUnsupportedMediaType, "This page takes its own form only. Open the link in a browser.").write(w)
 		return
 	}
 	if err := r.ParseForm(); err != nil {

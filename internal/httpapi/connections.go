@@ -3,8 +3,8 @@ package httpapi
 import (
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
-	"strings"
 
 	"mcpo/internal/httpapi/pages"
 	"mcpo/internal/oauth"
@@ -94,13 +94,14 @@ func (h *Handler) serveDisconnect(w http.ResponseWriter, r *http.Request, m *mou
 		refused.write(w)
 		return
 	}
-	r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
-	form := strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded")
-	if !h.sameSite(r) || form && !formTokenFits(r, connectionsForm) {
+	if err := readAny(w, r); err != nil {
+		say(http.StatusBadRequest, "The request body is too large, or did not arrive whole. Disconnecting needs none.").write(w)
+		return
+	}
+	if !h.sameSite(r) || isForm(r) && !formTokenFits(r, connectionsForm) {
 		say(http.StatusForbidden, "This request comes from a page of another site, or from a form that is out of date. Open %s/connections and try again.", h.root).write(w)
 		return
 	}
-	bodyRead(w)
 	had, err := m.logins.Logout(r.Context(), who.ID)
 	var unrevoked *oauth.NotRevokedError
 	if err != nil && !errors.As(err, &unrevoked) {
@@ -122,4 +123,18 @@ func (h *Handler) serveDisconnect(w http.ResponseWriter, r *http.Request, m *mou
 		return
 	}
 	writeJSON(w, http.StatusOK, body)
+}
+
+// readAny reads the body: a form, or whatever else a program may send.
+func readAny(w http.ResponseWriter, r *http.Request) (err error) {
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	if isForm(r) {
+		err = r.ParseForm()
+	} else {
+		_, err = io.Copy(io.Discard, r.Body)
+	}
+	if err == nil {
+		bodyRead(w)
+	}
+	return err
 }

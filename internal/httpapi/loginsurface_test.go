@@ -1,9 +1,13 @@
 package httpapi
 
 import (
+	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"mcpo/internal/oauth"
 	"mcpo/internal/oauthtest"
@@ -121,4 +125,35 @@ func TestLargeForms(t *testing.T) {
 	r := d.do("POST", strings.TrimPrefix(link, d.url), body, formType, cookie)
 	r.want(t, "a large form", http.StatusBadRequest, "Open the link again.")
 	d.login("notes")
+}
+
+// TestFormsInTime: a form that does not arrive, and a body that is none, end the
+// connection with the answer, so that nobody holds it (threats 30).
+func TestFormsInTime(t *testing.T) {
+	d := openDoor(t, doorSetup{Options: Options{BodyTime: 50 * time.Millisecond}})
+	for _, path := range []string{"/oauth/notes/authorize", "/connections/notes/disconnect"} {
+		for _, kind := range []string{"application/x-www-form-urlencoded", "Application/X-WWW-Form-Urlencoded", "application/json", "text/plain", "multipart/form-data; boundary=x", ""} {
+			conn, err := net.Dial("tcp", strings.TrimPrefix(d.url, "http://"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			if err := conn.SetDeadline(time.Now().Add(hurry)); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: %s\r\nContent-Length: 1000\r\n\r\ncsrf=x", path, kind); err != nil {
+				t.Fatal(err)
+			}
+			if said, err := io.ReadAll(conn); err != nil || !strings.HasPrefix(string(said), "HTTP/1.1 4") {
+				t.Errorf("%s of kind %q is answered with %.100q, and then %v", path, kind, said, err)
+			}
+		}
+	}
+	d.do("POST", "/oauth/notes/authorize", "{}", "Content-Type: application/json").want(t, "JSON for the link's page", http.StatusUnsupportedMediaType, "Open the link in a browser.")
+	for what, body := range map[string]string{"JSON": "{}", "nothing": ""} {
+		r := d.do("POST", "/connections/notes/disconnect", body, "Content-Type: application/json")
+		r.want(t, "disconnecting with "+what, http.StatusOK, `"status":"disconnected"`)
+	}
+	r := d.do("POST", "/connections/notes/disconnect", strings.Repeat(" ", maxForm+1), "Content-Type: application/json")
+	r.want(t, "disconnecting with too much", http.StatusBadRequest, "too large")
 }
