@@ -75,10 +75,11 @@ func (h *Handler) viewer(r *http.Request, m *mount) caller.ID {
 const documentPatience = 5 * time.Second
 
 // readyView is what the viewer is shown. A server with logins is asked first, for
-// a login may have been made meanwhile, even by another process.
+// a login may have been made meanwhile, even by another process. For those who
+// may not call it is not: asking may renew a login, or open a connection.
 func (h *Handler) readyView(r *http.Request, m *mount) view {
 	who := h.viewer(r, m)
-	if m.logins != nil && who != (caller.ID{}) {
+	if m.logins != nil && who != (caller.ID{}) && h.admit(r, h.current.Load(), m) == nil {
 		ctx, cancel := context.WithTimeout(r.Context(), documentPatience)
 		defer cancel()
 		if list, err := m.server.Ready(ctx, who); err == nil {

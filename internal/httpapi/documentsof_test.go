@@ -149,6 +149,25 @@ func TestPrivateCatalogue(t *testing.T) {
 	}
 }
 
+// TestStrangersRenewNothing: who fetches a document without the key makes mcpo
+// ask nobody, whatever state the shared login is in.
+func TestStrangersRenewNothing(t *testing.T) {
+	d := openDoor(t, doorSetup{oauth: shared, Options: Options{Key: testKey}})
+	key := "Authorization: Bearer " + testKey
+	link := d.do("POST", "/notes/whoami", "{}", key).refusal(t).AuthorizationURL
+	wantPage(t, d.browse(link, oauthtest.BrowseOptions{}), http.StatusOK, "Connected.")
+	d.do("POST", "/notes/whoami", "{}", key).want(t, "with the key", http.StatusOK, "alice")
+	d.outside.Set(func(o *oauthtest.Options) { o.NeverAccept = true })
+	d.do("POST", "/notes/whoami", "{}", key)
+	before := d.outside.Requests("refresh")
+	for range 5 {
+		d.do("GET", "/notes/openapi.json", "").want(t, "a document for a stranger", http.StatusOK, "openapi")
+	}
+	if n := d.outside.Requests("refresh") - before; n != 0 {
+		t.Errorf("strangers made %d refreshes", n)
+	}
+}
+
 // TestDocumentsAreBuiltOnce for all who see the same, however many ask.
 func TestDocumentsAreBuiltOnce(t *testing.T) {
 	d := openDoor(t, doorSetup{identify: known(), outside: oauthtest.Options{Tools: ownTools}})
