@@ -2,12 +2,14 @@ package oauth
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/singleflight"
 
@@ -72,7 +74,9 @@ type Authorizer struct {
 	flights singleflight.Group
 
 	watching sync.WaitGroup // logins that another mcpo finishes
+	working  sync.WaitGroup // refreshes, exchanges and logouts, which nothing ends half way
 	mu       sync.Mutex
+	closed   bool                 // nothing more begins to work
 	drops    int                  // grants that were removed
 	known    map[string]*Metadata // by issuer
 	wants    map[caller.ID]*want
@@ -102,15 +106,59 @@ func New(o Options) (*Authorizer, error) {
 	return a, nil
 }
 
-// Close ends what waits for browsers and frees connections.
+// closeTime is how long closing waits for what is half done, such as a refresh
+// token that is under way.
+const closeTime = 10 * time.Second
+
+// Close ends what waits for browsers and frees connections. Before, it lets
+// refreshes and logins that are being finished come to their end, for ten
+// seconds at most.
 func (a *Authorizer) Close() {
+	a.mu.Lock()
+	a.closed = true
+	a.mu.Unlock()
 	if a.loopback != nil {
 		a.loopback.unuse(a)
+	}
+	if !waitFor(&a.working, closeTime) {
+		a.log.Warn("a refresh or a login was still in progress at the end; it may have to be made again")
 	}
 	a.stopWaiting()
 	a.watching.Wait()
 	a.guard.close()
 	a.direct.CloseIdleConnections()
+}
+
+// errClosed refuses what would not be waited for.
+var errClosed = errors.New("mcpo is stopping, or has a new configuration")
+
+// enter has Close wait until a.working.Done is called.
+func (a *Authorizer) enter() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed {
+		return errClosed
+	}
+	a.working.Add(1)
+	return nil
+}
+
+// waitFor waits for all of them, for so long at most, and reports whether all
+// have ended.
+func waitFor(all *sync.WaitGroup, long time.Duration) bool {
+	ended := make(chan struct{})
+	go func() {
+		all.Wait()
+		close(ended)
+	}()
+	late := time.NewTimer(long)
+	defer late.Stop()
+	select {
+	case <-ended:
+		return true
+	case <-late.C:
+		return false
+	}
 }
 
 // Config is the server's oauth block.

@@ -154,6 +154,10 @@ func (a *Authorizer) authorizationURL(m *Metadata, l *login, state string) (stri
 // [ErrNoCode], *[DeniedError], *[TokenError], or those of the network and the
 // store. Whatever comes, the state cannot be used again.
 func (a *Authorizer) Finish(ctx context.Context, query url.Values, browser string) (caller.ID, error) {
+	if err := a.enter(); err != nil {
+		return caller.ID{}, err
+	}
+	defer a.working.Done()
 	l, err := a.takeLogin(ctx, query)
 	if err != nil {
 		return caller.ID{}, err

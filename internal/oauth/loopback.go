@@ -24,12 +24,15 @@ type Loopback struct {
 	handler http.Handler
 	log     *slog.Logger
 
-	closing sync.WaitGroup
-	closed  context.Context // ends when Close has waited long enough
-	cut     context.CancelFunc
-	mu      sync.Mutex
-	ports   map[int]*openPort
-	users   map[*Authorizer]bool
+	closing   sync.WaitGroup
+	answering sync.WaitGroup  // callbacks in progress
+	closed    context.Context // ends when Close has waited long enough
+	cut       context.CancelFunc
+	idle      time.Duration // how long Close waits for all else that browsers leave open
+	mu        sync.Mutex
+	ending    bool // Close was called
+	ports     map[int]*openPort
+	users     map[*Authorizer]bool
 }
 
 type openPort struct {
@@ -41,7 +44,7 @@ type openPort struct {
 // NewLoopback makes a Loopback whose callbacks handler answers.
 func NewLoopback(handler http.Handler, log *slog.Logger) *Loopback {
 	closed, cut := context.WithCancel(context.Background())
-	return &Loopback{handler: handler, log: log, closed: closed, cut: cut, ports: map[int]*openPort{}, users: map[*Authorizer]bool{}}
+	return &Loopback{handler: handler, log: log, closed: closed, cut: cut, idle: time.Second, ports: map[int]*openPort{}, users: map[*Authorizer]bool{}}
 }
 
 // PortInUseError says that another program has the callback port.
@@ -103,19 +106,32 @@ func (l *Loopback) shutdown(p *openPort) {
 	}
 }
 
-// Close closes all ports and returns when nothing of them is left. Answers that
-// are being written have a second.
+// Close closes all ports and returns when nothing of them is left. Callbacks in
+// progress have ten seconds, and then all else that browsers leave open has one.
 func (l *Loopback) Close() {
 	l.mu.Lock()
+	l.ending = true
 	for port, p := range l.ports {
 		delete(l.ports, port)
 		l.closing.Go(func() { l.shutdown(p) })
 	}
 	l.mu.Unlock()
-	late := time.AfterFunc(time.Second, l.cut)
+	waitFor(&l.answering, closeTime)
+	late := time.AfterFunc(l.idle, l.cut)
 	l.closing.Wait()
 	late.Stop()
 	l.cut()
+}
+
+// serveCallback answers a browser that comes back. What it brings is good once.
+func (l *Loopback) serveCallback(w http.ResponseWriter, r *http.Request) {
+	l.mu.Lock()
+	if !l.ending {
+		l.answering.Add(1)
+		defer l.answering.Done()
+	}
+	l.mu.Unlock()
+	l.handler.ServeHTTP(w, r)
 }
 
 func (l *Loopback) listen(port int) (*openPort, error) {
@@ -137,7 +153,7 @@ func (l *Loopback) listen(port int) (*openPort, error) {
 		return nil, &PortInUseError{port, err}
 	}
 	mux := http.NewServeMux()
-	mux.Handle("GET "+CallbackPath, l.handler)
+	mux.HandleFunc("GET "+CallbackPath, l.serveCallback)
 	mux.HandleFunc("GET "+elsewherePath+"{login}", l.serveWaiting)
 	p := &openPort{listeners: listeners, server: &http.Server{Handler: mux, ReadHeaderTimeout: requestTime, ReadTimeout: requestTime, WriteTimeout: time.Minute,
 		MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(l.log.Handler(), slog.LevelDebug)}}

@@ -37,6 +37,10 @@ func (a *Authorizer) renew(ctx context.Context, who caller.ID, stale string, ref
 }
 
 func (a *Authorizer) renewLocked(ctx context.Context, who caller.ID, stale string, refused bool) (*grant, error) {
+	if err := a.enter(); err != nil {
+		return nil, err
+	}
+	defer a.working.Done()
 	unlock, err := a.store.Lock(ctx, a.grantKey(who))
 	if err != nil {
 		return nil, fmt.Errorf("waiting for a refresh in progress: %w", err)

@@ -15,6 +15,10 @@ import (
 // there was no grant. A server that cannot be reached does not keep the grant
 // alive here; the error then says that it may still be valid there.
 func (a *Authorizer) Logout(ctx context.Context, who caller.ID) (had bool, err error) {
+	if err := a.enter(); err != nil {
+		return false, err
+	}
+	defer a.working.Done()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), renewTime)
 	defer cancel()
 	unlock, err := a.store.Lock(ctx, a.grantKey(who)) // after a refresh in flight, whose outcome is removed too
