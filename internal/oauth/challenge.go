@@ -9,7 +9,7 @@ import (
 // wants (RFC 6750 §3, RFC 9728 §5.1). Members that it did not say are empty.
 type Challenge struct {
 	ResourceMetadata string   // URL of the resource's metadata
-	Scopes           []string // that the request needs
+	Scopes           []string // that the request needs; at most 100
 	Error            string   // for example "insufficient_scope"
 }
 
@@ -25,7 +25,7 @@ func ParseChallenge(h http.Header) (c Challenge, ok bool) {
 				continue
 			}
 			ok = true
-			c = Challenge{ResourceMetadata: params["resource_metadata"], Scopes: strings.Fields(params["scope"]), Error: params["error"]}
+			c = Challenge{ResourceMetadata: params["resource_metadata"], Scopes: limited(strings.Fields(params["scope"])), Error: params["error"]}
 		}
 	}
 	return c, ok

@@ -57,7 +57,7 @@ func (a *Authorizer) findResource(ctx context.Context, c Challenge) (*Resource, 
 		if got.status != http.StatusOK || err != nil || !o.has("resource") {
 			continue // an HTML page, or a 404: there is none here
 		}
-		r := &Resource{From: place, Resource: o.text("resource"), AuthorizationServers: o.texts("authorization_servers"), Scopes: o.texts("scopes_supported")}
+		r := &Resource{From: place, Resource: o.text("resource"), AuthorizationServers: o.texts("authorization_servers"), Scopes: limited(o.texts("scopes_supported"))}
 		if err := a.checkResource(r); err != nil {
 			return nil, err
 		}

@@ -11,6 +11,22 @@ import (
 // the server then asks for again.
 const stepUpMax = 3
 
+// Bounds of what a stranger's list of scopes is read for.
+const (
+	scopesMax = 100
+	scopeMax  = 200 // bytes of one
+)
+
+// limited leaves out what goes beyond the bounds.
+func limited(scopes []string) (within []string) {
+	for _, s := range scopes {
+		if len(within) < scopesMax && len(s) <= scopeMax {
+			within = append(within, s)
+		}
+	}
+	return within
+}
+
 // want is what a server said that a caller's grant lacks (RFC 6750 §3.1,
 // insufficient_scope).
 type want struct {
@@ -44,12 +60,18 @@ func (a *Authorizer) scopesFor(d *Discovered, who caller.ID) []string {
 	return scopes
 }
 
-// union is a with what b has besides, in order.
+// union is a with what b has besides, in order. Where that is too much, what is
+// last in a makes room: b is what is wanted now.
 func union(a, b []string) []string {
 	all := slices.Clone(a)
 	for _, s := range b {
 		if !slices.Contains(all, s) {
 			all = append(all, s)
+		}
+	}
+	for i := len(a) - 1; i >= 0 && len(all) > scopesMax; i-- {
+		if !slices.Contains(b, all[i]) {
+			all = slices.Delete(all, i, i+1)
 		}
 	}
 	return all
@@ -58,14 +80,16 @@ func union(a, b []string) []string {
 // notEnough remembers that the caller's grant lacks scopes. A grant that has all
 // that was wanted before, where something else is wanted now, is a new matter.
 func (a *Authorizer) notEnough(who caller.ID, scopes []string, g *grant) {
+	scopes = limited(scopes)
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	has := limited(g.Scopes)
 	w := a.wants[who]
-	if w == nil || includes(g.Scopes, w.scopes) && !includes(w.scopes, scopes) {
+	if w == nil || includes(has, w.scopes) && !includes(w.scopes, scopes) {
 		w = &want{}
 		a.wants[who] = w
 	}
-	w.scopes = union(union(g.Scopes, w.scopes), scopes)
+	w.scopes = union(union(has, w.scopes), scopes)
 }
 
 // includes reports whether all has every one of some.

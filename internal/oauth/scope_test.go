@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -235,5 +236,43 @@ func TestConfiguredScopesAndStepUp(t *testing.T) {
 	}
 	if scope := u.Query().Get("scope"); scope != "mcp admin" {
 		t.Errorf("asked for %q", scope)
+	}
+}
+
+// TestScopesHaveBounds: whatever a server asks for, what is remembered and sent
+// of it stays small, and has what was wanted last.
+func TestScopesHaveBounds(t *testing.T) {
+	s := oauthtest.Start(t, oauthtest.Options{AutoApprove: true})
+	a := granted(t, s, nil)
+	g := storedGrant(t, a)
+	long := strings.Repeat("x", scopeMax+1)
+	for n := range 10 {
+		wanted := []string{long}
+		for i := range 300 {
+			wanted = append(wanted, fmt.Sprintf("s%d.%d", n, i))
+		}
+		c, ok := ParseChallenge(http.Header{"Www-Authenticate": {`Bearer error="insufficient_scope", scope="` + strings.Join(wanted, " ") + `"`}})
+		if !ok {
+			t.Fatal("the challenge cannot be read")
+		}
+		if diff := cmp.Diff(wanted[1:scopesMax+1], c.Scopes); diff != "" {
+			t.Errorf("read of the challenge (-want +got):\n%s", diff)
+		}
+		a.notEnough(who, []string{fmt.Sprintf("t%d", n)}, g)
+		a.notEnough(who, c.Scopes, g)
+		a.notEnough(who, []string{fmt.Sprintf("u%d", n)}, g)
+		if w := a.wants[who].scopes; len(w) > scopesMax || w[len(w)-1] != fmt.Sprintf("u%d", n) {
+			t.Errorf("%d scopes are remembered: %v", len(w), w)
+		}
+	}
+	s.Set(func(o *oauthtest.Options) {
+		o.Resource = map[string]any{"scopes_supported": strings.Fields(strings.Repeat("more ", 10000))}
+	})
+	u, err := url.Parse(begun(t, a).URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if asked := strings.Fields(u.Query().Get("scope")); len(asked) > scopesMax || asked[len(asked)-1] != "u9" {
+		t.Errorf("asked for %d scopes: %v", len(asked), asked)
 	}
 }
