@@ -235,6 +235,26 @@ func TestWhoseBrowserItIs(t *testing.T) {
 	d.do("POST", "/notes/whoami", "{}", by(t, "alice")).want(t, "alice, after that", http.StatusOK, "alice")
 }
 
+// TestBadProofIsNoProof: where a header says who it is and does not hold, the
+// cookie beside it does not count (threats 19). mcpo's key says nothing of that.
+func TestBadProofIsNoProof(t *testing.T) {
+	d := openDoor(t, doorSetup{identify: known(), Options: Options{Key: testKey, StrictAuth: true}})
+	cookie := "Cookie: token=" + strings.TrimPrefix(by(t, "alice"), "Authorization: Bearer ")
+	for _, header := range []string{"Authorization: Bearer a.b.c", "Authorization: Bearer sk-1234", "Authorization: Bearer wrong", "Authorization: Basic eDp4",
+		"Authorization: ", by(t, "bob") + "x", "X-OpenWebUI-User-Id: alice", "X-OpenWebUI-User-Jwt: a.b.c"} {
+		for _, page := range []string{"GET /connections", "GET /notes/login", "POST /connections/notes/disconnect"} {
+			method, path, _ := strings.Cut(page, " ")
+			if r := d.do(method, path, "", header, cookie); r.status != http.StatusUnauthorized && r.status != http.StatusForbidden || strings.Contains(r.body, "ticket=") {
+				t.Errorf("%s with %s is %d %s", page, header, r.status, r.body)
+			}
+		}
+	}
+	d.do("GET", "/connections", "", by(t, "bob"), cookie).want(t, "bob with alice's cookie", http.StatusOK, `"user":"bob"`)
+	for _, headers := range [][]string{{cookie}, {cookie, "Authorization: " + basic}} {
+		d.do("GET", "/connections", "", headers...).want(t, "alice's browser", http.StatusOK, `"user":"alice"`)
+	}
+}
+
 // TestCeilingLosesNoCall: callers who take each other's connection away are
 // answered all the same.
 func TestCeilingLosesNoCall(t *testing.T) {

@@ -82,13 +82,16 @@ func (h *Handler) fromThisMachine(r *http.Request) bool {
 // where nobody else is known: it names nobody, and callers are not told apart
 // otherwise.
 func (h *Handler) isLocal(r *http.Request, m *mount) bool {
-	if m.identify.Configured() || !h.fromThisMachine(r) {
-		return false
-	}
+	return !m.identify.Configured() && h.fromThisMachine(r) && h.claimsNobody(r)
+}
+
+// claimsNobody reports whether a request's headers say nothing of whose it is:
+// mcpo's key does not.
+func (h *Handler) claimsNobody(r *http.Request) bool {
 	for name := range r.Header {
 		if strings.HasPrefix(name, "X-Openwebui-User-") {
 			return false
 		}
 	}
-	return r.Header.Get("Authorization") == "" || h.key.Fits(r)
+	return len(r.Header.Values("Authorization")) == 0 || h.key.Fits(r)
 }

@@ -77,10 +77,11 @@ func (v *visits) find(browser, server string) (caller.Person, bool) {
 
 // visitor is the caller who looks at a page. A browser sends no header that says
 // who it is, so what counts besides is the one signed in to Open WebUI there,
-// and then whose login was finished there.
+// and then whose login was finished there. Where a header does say it, that alone
+// counts, and if it does not hold, nothing does.
 func (h *Handler) visitor(r *http.Request, m *mount) (caller.Person, *answer) {
 	who, refused := h.who(r, m)
-	if refused == nil && who.ID.IsOne() || !m.personal() {
+	if refused == nil && who.ID.IsOne() || !m.personal() || !h.claimsNobody(r) {
 		return who, refused
 	}
 	people := signedIn(r, m)
