@@ -33,10 +33,13 @@ type Server struct {
 	closing sync.Once
 	closed  chan struct{}
 	serving sync.WaitGroup
-	http    []*http.Server
-	mcp     protected
+	// answering counts the requests under way, none of which begins once over.
+	answering sync.WaitGroup
+	http      []*http.Server
+	mcp       protected
 
 	mu      sync.Mutex
+	over    bool           // guarded by mu
 	o       Options        // guarded by mu
 	records *records       // guarded by mu
 	spent   map[string]int // how often Instead was used, by endpoint; guarded by mu
@@ -92,9 +95,23 @@ func origin(ln net.Listener, o Options) string {
 
 func (s *Server) serve(ln net.Listener, here string) {
 	h := &http.Server{ReadHeaderTimeout: 10 * time.Second, Handler: http.HandlerFunc(
-		func(w http.ResponseWriter, r *http.Request) { s.answer(w, r, here) })}
+		func(w http.ResponseWriter, r *http.Request) {
+			if s.begin() {
+				defer s.answering.Done()
+				s.answer(w, r, here)
+			}
+		})}
 	s.http = append(s.http, h)
 	s.serving.Go(func() { _ = h.Serve(ln) })
+}
+
+func (s *Server) begin() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.over {
+		s.answering.Add(1)
+	}
+	return !s.over
 }
 
 // Close cuts off everyone and returns when nothing is left running. Closing
@@ -105,7 +122,12 @@ func (s *Server) Close() {
 		_ = h.Close()
 	}
 	s.serving.Wait()
+	s.mu.Lock()
+	s.over = true
+	s.mu.Unlock()
 	s.mcp.close()
+	s.answering.Wait()
+	s.mcp.close() // what they opened meanwhile
 }
 
 // Set changes how the servers behave from the next request on, and makes
