@@ -259,7 +259,7 @@ func (c *connection) open() (*wire.Session, error) {
 	c.session.Store(session)
 	c.asked = false
 	c.set(StateConnected, nil)
-	c.log.Info("server is connected", "name", session.Info.Name, "version", session.Info.Version,
+	c.log.Info("server is connected", "name", wire.Line(session.Info.Name, 100), "version", wire.Line(session.Info.Version, 100),
 		"protocol", session.Info.Protocol, "tools", len(c.tools.Load().Tools))
 	return session, nil
 }

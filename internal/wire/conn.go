@@ -76,8 +76,11 @@ type RPCError struct {
 	Data    json.RawMessage `json:"data,omitempty"`
 }
 
-// Error implements error.
-func (e *RPCError) Error() string { return fmt.Sprintf("%s (JSON-RPC %d)", e.Message, e.Code) }
+// Error implements error. Of the message it has but the beginning, as a line for
+// logs: a server may write anything, and repeat what it was sent.
+func (e *RPCError) Error() string {
+	return fmt.Sprintf("%s (JSON-RPC %d)", Line(e.Message, lineMax), e.Code)
+}
 
 // Handler is told what a server sends unasked. Its methods must return at
 // once; they are called on the goroutine that reads from the server.
