@@ -98,9 +98,11 @@ func (s *Server) retire(c *connection) {
 	})
 }
 
-// sweep closes connections that are idle, until stop.
+// sweep closes connections that are idle, until stop. Those that cannot be opened
+// are given less time: thousands that nobody waits for would keep on trying.
 func (s *Server) sweep(idle time.Duration, stop <-chan struct{}) {
-	tick := time.NewTicker(max(idle/8, 10*time.Millisecond))
+	failing := max(idle/8, 10*time.Millisecond)
+	tick := time.NewTicker(failing)
 	defer tick.Stop()
 	for {
 		select {
@@ -111,7 +113,8 @@ func (s *Server) sweep(idle time.Duration, stop <-chan struct{}) {
 		s.mu.Lock()
 		retired := 0
 		for _, c := range s.callers {
-			if c != s.first && c.users == 0 && time.Since(c.used) > idle {
+			unused := time.Since(c.used)
+			if c != s.first && c.users == 0 && (unused > idle || unused > failing && c.failing()) {
 				s.retire(c)
 				retired++
 			}

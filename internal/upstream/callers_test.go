@@ -87,6 +87,38 @@ func TestIdleConnections(t *testing.T) {
 	await(t, "the end of the other", func() bool { return g.count(g.left, busy) == 1 })
 }
 
+// TestFailingConnectionsAreLeft: a connection that cannot be opened is not tried
+// for as long as a good one is kept, once nobody asks any more. Who asks then
+// waits for a new one.
+func TestFailingConnectionsAreLeft(t *testing.T) {
+	g := newGuests(t)
+	failing, fine := guest(0), guest(1)
+	broken := true
+	g.trouble = func(w http.ResponseWriter, _ *http.Request, who, _ string) bool {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		if broken && who == failing.Name() {
+			http.Error(w, "out of order", http.StatusInternalServerError)
+			return true
+		}
+		return false
+	}
+	s := g.door(t, Options{}, Access{Idle: 1600 * time.Millisecond})
+	asks(t, s, fine)
+	if _, err := s.Ready(testContext(t), failing); err == nil {
+		t.Error("a broken server is ready")
+	}
+	await(t, "the end of the failing connection", func() bool {
+		_ = s.Status(fine) // this one is looked at all the time
+		return s.Callers() == 1
+	})
+	if g.count(g.left, fine) != 0 {
+		t.Error("the good connection was closed as well")
+	}
+	g.set(func() { broken = false })
+	asks(t, s, failing)
+}
+
 // TestFirstIsNeverIdle: the connection that the start opens stays.
 func TestFirstIsNeverIdle(t *testing.T) {
 	g := newGuests(t)

@@ -399,6 +399,14 @@ func (c *connection) renew() {
 	signal(c.nudge)
 }
 
+// failing reports whether the connection cannot be opened, though nobody has to
+// log in for it.
+func (c *connection) failing() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err != nil && (c.state == StateFailed || c.state == StateStarting)
+}
+
 func (c *connection) status() Status {
 	c.mu.Lock()
 	s := Status{State: c.state, Err: c.err, Transport: c.cfg.Transport}
