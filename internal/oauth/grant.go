@@ -21,7 +21,8 @@ const (
 	// of its life if that is shorter.
 	early = time.Minute
 	// retry is how long after a renewal that failed the next one is tried, as
-	// long as the access token is good.
+	// long as the access token is good; and how long after a new token that the
+	// server refuses, too.
 	retry = 10 * time.Second
 )
 
@@ -90,8 +91,10 @@ func (g *grant) refreshable() bool {
 type held struct {
 	*grant
 	read time.Time
-	// refused says that the server would not have the access token.
-	refused bool
+	// refused says that the server would not have the access token, though it
+	// was new, and refusedAt since when.
+	refused   bool
+	refusedAt time.Time
 	// failed is when a renewal last came to nothing.
 	failed time.Time
 }
@@ -174,7 +177,7 @@ func (a *Authorizer) toHold(who caller.ID, g *grant) held {
 	g.bearer = g.authorization()
 	h := held{grant: g, read: time.Now()}
 	if before, ok := a.memory(who); ok && before.AccessToken == g.AccessToken {
-		h.refused, h.failed = before.refused, before.failed
+		h.refused, h.refusedAt, h.failed = before.refused, before.refusedAt, before.failed
 	}
 	return h
 }

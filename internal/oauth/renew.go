@@ -14,6 +14,9 @@ import (
 // is the token to be replaced; refused says that the server would not have it.
 // It goes on when ctx ends, for the refresh token may be spent by then.
 func (a *Authorizer) renew(ctx context.Context, who caller.ID, stale string, refused bool) (*grant, error) {
+	if h, ok := a.memory(who); ok && refused && h.refused && h.AccessToken == stale && time.Since(h.refusedAt) < retry {
+		return nil, &LoginRequiredError{Server: a.name, Gone: true} // a newer one would not help
+	}
 	flight := a.flights.DoChan(who.String(), func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), renewTime)
 		defer cancel()
@@ -74,13 +77,24 @@ func (a *Authorizer) cannotRenew(ctx context.Context, who caller.ID, g *grant, r
 			return nil, err
 		}
 	case refused:
-		a.grants.Store(who, held{grant: g, read: time.Now(), refused: true})
-		return nil, &LoginRequiredError{Server: a.name, Gone: true}
+		return nil, a.useless(who, g)
 	default:
 		a.remember(who, g)
 		return g, nil
 	}
 	return nil, a.loginRequired(who, true)
+}
+
+// useless remembers that the server would not have an access token that is as
+// new as can be, and sends the caller to log in.
+func (a *Authorizer) useless(who caller.ID, g *grant) error {
+	h, ok := a.memory(who)
+	if !ok || h.AccessToken != g.AccessToken {
+		h = held{grant: g, read: time.Now()}
+	}
+	h.refused, h.refusedAt = true, time.Now()
+	a.grants.Store(who, h)
+	return &LoginRequiredError{Server: a.name, Gone: true}
 }
 
 // spend sends the refresh token. Before, it marks the stored grant; after, the

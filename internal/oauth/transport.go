@@ -97,8 +97,7 @@ func (t *authorized) again(req *http.Request, refused *http.Response, g *grant) 
 	resp, err := t.next.RoundTrip(repeated)
 	if err == nil && resp.StatusCode == http.StatusUnauthorized {
 		resp.Body.Close()
-		t.a.grants.Store(t.who, held{grant: fresh, refused: true})
-		return nil, &LoginRequiredError{Server: t.a.name, Gone: true}
+		return nil, t.a.useless(t.who, fresh)
 	}
 	if err == nil {
 		t.answered(req, resp, fresh)

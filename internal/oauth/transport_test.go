@@ -265,6 +265,29 @@ func TestRefusedWhateverComes(t *testing.T) {
 	}
 }
 
+// TestRefusedAgainAndAgain: a server that refuses whatever comes costs the
+// authorization server a refresh from time to time, and not one for each request.
+func TestRefusedAgainAndAgain(t *testing.T) {
+	s := oauthtest.Start(t, oauthtest.Options{AutoApprove: true})
+	a := granted(t, s, nil)
+	s.Set(func(o *oauthtest.Options) { o.NeverAccept = true })
+	for n := range 2 {
+		for range 5 {
+			_, err := ask(t, a)
+			needsLogin(t, err, true)
+		}
+		if got := s.Requests("refresh"); got != n+1 {
+			t.Errorf("%d refreshes", got)
+		}
+		h, ok := a.memory(who)
+		if !ok {
+			t.Fatal("nothing is in memory")
+		}
+		h.refusedAt = h.refusedAt.Add(-retry)
+		a.grants.Store(who, h)
+	}
+}
+
 // TestRefusedWithoutRefresh: without a refresh token there is nothing to try.
 func TestRefusedWithoutRefresh(t *testing.T) {
 	s := oauthtest.Start(t, oauthtest.Options{AutoApprove: true, NoRefreshTokens: true})
