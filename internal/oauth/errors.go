@@ -94,18 +94,22 @@ func unknownRegistration(err error) bool {
 	return errors.As(err, &e) && (e.Code == "invalid_client" || e.Code == "unauthorized_client" && e.Status == 401)
 }
 
-// refused reports whether an answer is final: the authorization server read the
-// request and will not have it. All else may pass.
-func refused(err error) bool {
+// refused reports whether an answer is final: the authorization server knows the
+// refresh token no more, or who sends it (RFC 6749 §5.2). All else may pass, and
+// may not even be the authorization server's own. What the configuration has of
+// a registration, byHand, can be put right there.
+func refused(err error, byHand bool) bool {
 	var e *TokenError
-	if !errors.As(err, &e) {
+	if !errors.As(err, &e) || e.Status >= 500 || e.Status == http.StatusTooManyRequests || e.Status == http.StatusRequestTimeout {
 		return false
 	}
 	switch e.Code {
-	case "", "server_error", "temporarily_unavailable", "slow_down":
-		return false
+	case "invalid_grant":
+		return true
+	case "invalid_client", "unauthorized_client":
+		return !byHand || !unknownRegistration(err)
 	}
-	return e.Status < 500 && e.Status != http.StatusTooManyRequests && e.Status != http.StatusRequestTimeout
+	return false
 }
 
 // DiscoveryError says what of a server's metadata keeps mcpo from logging in,

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"mcpo/internal/config"
 	"mcpo/internal/oauthtest"
 	"mcpo/internal/store"
 )
@@ -91,6 +92,10 @@ func TestRefreshThatFails(t *testing.T) {
 		"server_error":            {Instead: instead(400, `{"error":"server_error"}`)},
 		"400 without an error":    {Instead: instead(400, "<html>")},
 		"403 of a firewall":       {Instead: instead(403, `{"message":"blocked"}`)},
+		"404 of a proxy":          {Instead: instead(404, `{"error":"Not Found"}`)},
+		"401 of a gateway":        {Instead: instead(401, `{"error":"unauthorized"}`)},
+		"an error of its own":     {Instead: instead(200, `{"error":"busy"}`)},
+		"an error written a form": {Instead: map[string]oauthtest.Answer{"refresh": {Header: formHeader(), Body: "error=busy"}}},
 		"a page":                  {Instead: instead(200, "<html>")},
 		"nothing":                 {Instead: instead(200, "")},
 		"no access_token":         {Instead: instead(200, "{}")},
@@ -179,13 +184,12 @@ func TestRefreshThatHangs(t *testing.T) {
 // TestRefreshThatIsRefused removes the grant, once.
 func TestRefreshThatIsRefused(t *testing.T) {
 	for name, o := range map[string]oauthtest.Options{
-		"invalid_grant":           {},
-		"invalid_grant with 401":  {GrantErrorStatus: http.StatusUnauthorized},
-		"invalid_grant with 200":  {ErrorsAreOK: true},
-		"invalid_client":          {InvalidClient: true},
-		"unauthorized_client":     {Instead: instead(400, `{"error":"unauthorized_client"}`)},
-		"an error of its own":     {Instead: instead(200, `{"error":"bad_refresh_token","error_description":"expired"}`)},
-		"an error written a form": {Instead: map[string]oauthtest.Answer{"refresh": {Header: formHeader(), Body: "error=bad_refresh_token"}}},
+		"invalid_grant":          {},
+		"invalid_grant with 401": {GrantErrorStatus: http.StatusUnauthorized},
+		"invalid_grant with 200": {ErrorsAreOK: true},
+		"invalid_client":         {InvalidClient: true},
+		"unauthorized_client":    {Instead: instead(400, `{"error":"unauthorized_client"}`)},
+		"written a form":         {Instead: map[string]oauthtest.Answer{"refresh": {Header: formHeader(), Body: "error=invalid_grant"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := oauthtest.Start(t, oauthtest.Options{AutoApprove: true})
@@ -207,6 +211,23 @@ func TestRefreshThatIsRefused(t *testing.T) {
 			works(t, a)
 		})
 	}
+}
+
+// TestMistypedSecret, as after a reload, logs nobody out.
+func TestMistypedSecret(t *testing.T) {
+	s, shared := oauthtest.Start(t, oauthtest.Options{AutoApprove: true, Clients: []oauthtest.Client{{ID: "mine", Secret: "s3cret"}}}), store.NewMemory()
+	with := func(secret config.Secret) func(*Options) {
+		return func(o *Options) {
+			o.Store, o.Server.OAuth.ClientMetadata = shared, &config.ClientMetadata{ClientID: "mine", ClientSecret: secret}
+		}
+	}
+	right := granted(t, s, with("s3cret"))
+	over(t, s, right)
+	var failed *RenewError
+	if _, err := ask(t, authorizer(t, s.MCP, with("secret"))); !errors.As(err, &failed) {
+		t.Errorf("%v is not a RenewError", err)
+	}
+	works(t, right)
 }
 
 func formHeader() http.Header {

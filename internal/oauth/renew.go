@@ -120,7 +120,7 @@ func (a *Authorizer) spend(ctx context.Context, who caller.ID, g *grant) (*grant
 		a.remember(who, next)
 		a.log.Info("renewed the access token", "caller", who.String(), "expires", next.Expiry)
 		return next, nil
-	case unknownRegistration(err), refused(err):
+	case refused(err, a.isByHand(g.Registration)):
 		a.log.Warn("the authorization server refuses to renew the login, which is removed", "caller", who.String(), "error", err)
 		a.happened(RefreshRefused, who, err)
 		if err := a.drop(ctx, who); err != nil {
@@ -133,6 +133,12 @@ func (a *Authorizer) spend(ctx context.Context, who caller.ID, g *grant) (*grant
 		return nil, err
 	}
 	return nil, &RenewError{err}
+}
+
+// isByHand reports whether the configuration has this registration.
+func (a *Authorizer) isByHand(r registration) bool {
+	c := a.cfg.ClientMetadata
+	return c != nil && c.ClientID != "" && c.ClientID == r.ClientID
 }
 
 // drop removes the caller's grant, while its lock is held.
