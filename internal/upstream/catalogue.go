@@ -9,8 +9,9 @@ import (
 
 // Bounds of what a server remembers of its callers' tools.
 const (
-	maxCatalogue = 5000 // tools
-	maxRecent    = 64   // different tool lists
+	maxCatalogue      = 5000     // tools
+	maxCatalogueBytes = 16 << 20 // of them together, and of the lists below
+	maxRecent         = 64       // different tool lists
 )
 
 // Catalogue is all tools that any caller has been offered so far, as far as is
@@ -21,8 +22,26 @@ func (s *Server) Catalogue() *ToolList { return s.catalogue.Load() }
 // tools/list. It comes before Start.
 func (s *Server) Seed(tools []wire.Tool) {
 	if len(tools) > 0 {
-		s.catalogue.Store(newToolList(s.cfg, wire.Info{}, tools[:min(len(tools), maxCatalogue)]))
+		s.catalogue.Store(newToolList(s.cfg, wire.Info{}, within(tools)))
 	}
+}
+
+// within joins lists as far as there is room in the catalogue. Of two tools with
+// one name the first counts.
+func within(lists ...[]wire.Tool) []wire.Tool {
+	var all []wire.Tool
+	known, bytes := map[string]bool{}, 0
+	for _, list := range lists {
+		for _, t := range list {
+			if known[t.Name] || len(all) == maxCatalogue || bytes+len(t.Raw) > maxCatalogueBytes {
+				continue
+			}
+			known[t.Name] = true
+			bytes += len(t.Raw)
+			all = append(all, t)
+		}
+	}
+	return all
 }
 
 // learn takes the tools of a caller's new list into the catalogue, and gives the
@@ -39,18 +58,12 @@ func (s *Server) learn(l *ToolList) *ToolList {
 			return known
 		}
 	}
-	if len(s.recent) == maxRecent {
-		s.recent = slices.Delete(s.recent, 0, 1)
+	if l.bytes <= maxCatalogueBytes {
+		s.recent = recall(append(s.recent, l))
 	}
-	s.recent = append(s.recent, l)
-	before := s.catalogue.Load()
-	all := slices.Clone(l.Tools)
+	all, before := within(l.Tools), s.catalogue.Load()
 	if before != nil {
-		for _, t := range before.Tools {
-			if _, again := l.find(t.Name); !again && len(all) < maxCatalogue {
-				all = append(all, t)
-			}
-		}
+		all = within(l.Tools, before.Tools)
 	}
 	slices.SortFunc(all, func(a, b wire.Tool) int { return strings.Compare(a.Name, b.Name) })
 	info := l.Info
@@ -64,4 +77,16 @@ func (s *Server) learn(l *ToolList) *ToolList {
 		s.access.Learned(next)
 	}
 	return l
+}
+
+// recall is the newest of the lists, as many as are worth the memory.
+func recall(lists []*ToolList) []*ToolList {
+	bytes := 0
+	for i := len(lists) - 1; i >= 0; i-- {
+		bytes += lists[i].bytes
+		if bytes > maxCatalogueBytes || len(lists)-i > maxRecent {
+			return slices.Clone(lists[i+1:]) // without what holds the others
+		}
+	}
+	return lists
 }

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"fmt"
 	"slices"
 	"sync"
 	"testing"
@@ -85,4 +86,47 @@ func TestSeed(t *testing.T) {
 	if l := s.Tools(guest(2)); slices.Contains(names(l), "known") || slices.Contains(names(l), "ownguest1") {
 		t.Errorf("who has only just come is shown %v", names(l))
 	}
+}
+
+// bulky are count tools of size bytes each.
+func bulky(prefix string, count, size int) []wire.Tool {
+	tools := make([]wire.Tool, count)
+	for i := range tools {
+		tools[i] = wire.Tool{Name: fmt.Sprint(prefix, i), Raw: make([]byte, size)}
+		copy(tools[i].Raw, tools[i].Name)
+	}
+	return tools
+}
+
+// TestCatalogueHasBounds: tools, and their bytes, of whatever lists a server
+// shows.
+func TestCatalogueHasBounds(t *testing.T) {
+	check := func(when string, s *Server, tools, lists int) {
+		t.Helper()
+		if l := s.Catalogue(); len(l.Tools) != tools || l.bytes > maxCatalogueBytes || len(s.recent) != lists {
+			t.Errorf("%s: %d tools of %d bytes, %d lists", when, len(l.Tools), l.bytes, len(s.recent))
+		}
+	}
+	g := newGuests(t)
+	s := g.door(t, Options{}, Access{})
+	s.Seed(bulky("seed", 20, 1<<20))
+	check("what was kept", s, 16, 0)
+	s.learn(newToolList(s.cfg, wire.Info{}, bulky("a", 3, 1<<20)))
+	check("a new list", s, 16, 1)
+	if _, ok := s.Catalogue().find("a2"); !ok {
+		t.Error("what is new has no room")
+	}
+	s.learn(newToolList(s.cfg, wire.Info{}, bulky("b", 15, 1<<20)))
+	check("lists that are too large together", s, 16, 1)
+	s.learn(newToolList(s.cfg, wire.Info{}, bulky("c", 17, 1<<20)))
+	check("a list that is too large", s, 16, 1)
+
+	s = g.door(t, Options{}, Access{})
+	s.learn(newToolList(s.cfg, wire.Info{}, bulky("x", 2*maxCatalogue, 10)))
+	check("many tools", s, maxCatalogue, 1)
+	s = g.door(t, Options{}, Access{})
+	for i := range 2 * maxRecent {
+		s.learn(newToolList(s.cfg, wire.Info{}, bulky("y", i, 10)))
+	}
+	check("many lists", s, 2*maxRecent-1, maxRecent)
 }

@@ -16,6 +16,7 @@ type ToolList struct {
 	Tools []wire.Tool
 
 	byName map[string]int
+	bytes  int // of all tools
 }
 
 // newToolList leaves hidden tools out. Of two tools with one name the first
@@ -29,6 +30,7 @@ func newToolList(cfg config.Server, info wire.Info, all []wire.Tool) *ToolList {
 			continue
 		}
 		l.byName[t.Name] = len(l.Tools)
+		l.bytes += len(t.Raw)
 		l.Tools = append(l.Tools, t)
 	}
 	return l
