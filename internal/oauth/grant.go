@@ -45,6 +45,10 @@ type grant struct {
 	// request died before it could save the answer: the token may be spent, and
 	// is not sent again.
 	Spending string `json:"spending,omitempty"`
+	// Lost names (by its hash) the refresh token that was sent without an answer
+	// coming back. It may be spent, and servers that see a spent one may end the
+	// grant, so it waits until there is no access token to lose.
+	Lost string `json:"lost,omitempty"`
 
 	bearer []string // of a grant in memory: the values of Authorization
 }
@@ -79,6 +83,9 @@ func (g *grant) expired(now time.Time) bool { return !g.Expiry.IsZero() && !now.
 
 // due reports whether it is time to renew the access token.
 func (g *grant) due(now time.Time) bool {
+	if g.Lost != "" && g.Lost == hashed(g.RefreshToken) {
+		return g.expired(now)
+	}
 	return !g.Expiry.IsZero() && g.Expiry.Sub(now) < min(early, g.Expiry.Sub(g.Obtained)/10)
 }
 

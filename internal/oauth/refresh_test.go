@@ -3,7 +3,9 @@ package oauth
 import (
 	"context"
 	"errors"
+	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -123,7 +125,7 @@ func TestRefreshThatFails(t *testing.T) {
 					t.Errorf("%v is not a RenewError", err)
 				}
 			}
-			if g := storedGrant(t, a); g.RefreshToken != token || !g.refreshable() {
+			if g := storedGrant(t, a); g.RefreshToken != token || !g.refreshable() || g.Lost != "" {
 				t.Error("the grant was not kept as it is")
 			}
 			s.Set(func(o *oauthtest.Options) { *o = oauthtest.Options{AutoApprove: true} })
@@ -179,6 +181,49 @@ func TestRefreshThatHangs(t *testing.T) {
 	release()
 	a.guard.post.Timeout = requestTime
 	works(t, a)
+}
+
+// TestLostAnswer: a refresh token that may be spent is not sent again while the
+// access token is good, by whomever.
+func TestLostAnswer(t *testing.T) {
+	s, shared := oauthtest.Start(t, oauthtest.Options{AutoApprove: true, Rotation: oauthtest.RotateKindly}), store.NewMemory()
+	with := func(o *Options) { o.Store = shared }
+	a := granted(t, s, with)
+	changeGrant(t, a, func(g *grant) { g.Obtained, g.Expiry = time.Now().Add(-time.Hour), time.Now().Add(early/2) })
+	s.Set(func(o *oauthtest.Options) { o.Lose = map[string]int{"refresh": 1} })
+	works(t, a)
+	for _, later := range []*Authorizer{a, authorizer(t, s.MCP, with)} {
+		later.forgetGrant(who)
+		works(t, later)
+	}
+	if n := s.Requests("refresh"); n != 1 {
+		t.Errorf("%d refreshes", n)
+	}
+	over(t, s, a)
+	works(t, a)
+	if g := storedGrant(t, a); s.Requests("refresh") != 2 || g.Lost != "" {
+		t.Errorf("when it has run out, %d refreshes; lost %q", s.Requests("refresh"), g.Lost)
+	}
+}
+
+// TestUnreachable: what was not sent is not spent.
+func TestUnreachable(t *testing.T) {
+	s, down := oauthtest.Start(t, oauthtest.Options{AutoApprove: true}), false
+	a := granted(t, s, func(o *Options) {
+		o.Network.Dial = func(ctx context.Context, network string, address netip.AddrPort) (net.Conn, error) {
+			if down {
+				return nil, errors.New("connection refused")
+			}
+			return new(net.Dialer).DialContext(ctx, network, address.String())
+		}
+	})
+	almostOver(t, a)
+	a.guard.close()
+	down = true
+	works(t, a)
+	if g := storedGrant(t, a); !g.refreshable() || g.Lost != "" {
+		t.Errorf("refreshable %v, lost %q", g.refreshable(), g.Lost)
+	}
 }
 
 // TestRefreshThatIsRefused removes the grant, once.

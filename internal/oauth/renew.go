@@ -57,7 +57,7 @@ func (a *Authorizer) renewLocked(ctx context.Context, who caller.ID, stale strin
 		return nil, err
 	}
 	now := time.Now()
-	if g.AccessToken != stale && !g.due(now) { // somebody else has renewed it
+	if !g.due(now) && (g.AccessToken != stale || !refused) { // somebody else has renewed it, or tried to
 		a.remember(who, g)
 		return g, nil
 	}
@@ -129,7 +129,12 @@ func (a *Authorizer) spend(ctx context.Context, who caller.ID, g *grant) (*grant
 		return nil, a.loginRequired(who, true)
 	}
 	a.forget() // of the endpoints; they may have moved
-	if err := a.write(ctx, who, g); err != nil {
+	kept := *g
+	var lost *lostError
+	if errors.As(err, &lost) {
+		kept.Lost = hashed(g.RefreshToken)
+	}
+	if err := a.write(ctx, who, &kept); err != nil {
 		return nil, err
 	}
 	return nil, &RenewError{err}

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -19,14 +21,24 @@ type tokens struct {
 	life   time.Duration // 0 when the answer does not say
 }
 
+// lostError is a request that may have arrived, and whose answer did not.
+type lostError struct{ error }
+
+func (e *lostError) Unwrap() error { return e.error }
+
 // tokenRequest asks the token endpoint. Errors are *TokenError for answers, and
-// those of the network.
+// those of the network: *lostError once there was a connection.
 func (a *Authorizer) tokenRequest(ctx context.Context, m *Metadata, r *registration, form url.Values) (tokens, error) {
 	u, err := a.guard.checkEndpoint("token_endpoint", m.TokenEndpoint)
 	if err != nil {
 		return tokens{}, err
 	}
+	var connected atomic.Bool
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }})
 	got, err := a.guard.postForm(ctx, u, form, r.authenticate(form))
+	if err != nil && connected.Load() {
+		return tokens{}, &lostError{err}
+	}
 	if err != nil {
 		return tokens{}, err
 	}
@@ -148,7 +160,7 @@ func (a *Authorizer) refresh(ctx context.Context, g *grant) (*grant, error) {
 		return nil, err
 	}
 	next := *g
-	next.Spending = ""
+	next.Spending, next.Lost = "", ""
 	next.take(t, now)
 	return &next, nil
 }
