@@ -2,64 +2,15 @@ package httpapi
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/sha256"
-	"crypto/subtle"
-	"encoding/base64"
 	"errors"
-	"mime"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"mcpo/internal/caller"
 	"mcpo/internal/httpapi/pages"
 	"mcpo/internal/oauth"
 )
-
-// browserCookie tells one browser from another while a login goes on. It opens
-// nothing: what begins in a browser has to end there, no more.
-const browserCookie = "mcpo_browser"
-
-// browser gives the browser's cookie, which is set if it has none.
-func (h *Handler) browser(w http.ResponseWriter, r *http.Request) string {
-	if secret := browserOf(r); secret != "" {
-		return secret
-	}
-	secret := rand.Text() + rand.Text()
-	http.SetCookie(w, &http.Cookie{Name: browserCookie, Value: secret, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode,
-		Secure: strings.HasPrefix(h.opts.PublicURL, "https://")})
-	return secret
-}
-
-func browserOf(r *http.Request) string {
-	cookies := r.CookiesNamed(browserCookie)
-	if len(cookies) != 1 || len(cookies[0].Value) < 40 || len(cookies[0].Value) > 100 {
-		return ""
-	}
-	return cookies[0].Value
-}
-
-// formToken is what a form has to bring back: only a page of ours, shown in
-// this browser, knows it.
-func formToken(browser, purpose string) string {
-	sum := sha256.Sum256([]byte(browser + "\x00" + purpose))
-	return base64.RawURLEncoding.EncodeToString(sum[:])
-}
-
-func formTokenFits(r *http.Request, purpose string) bool {
-	browser := browserOf(r)
-	return browser != "" && subtle.ConstantTimeCompare([]byte(formToken(browser, purpose)), []byte(r.PostFormValue("csrf"))) == 1
-}
-
-// maxForm is the largest form that is read, in bytes.
-const maxForm = 64 << 10
-
-// isForm reports whether the body is of the kind that our forms send. Only such
-// a one is read by http.Request.ParseForm.
-func isForm(r *http.Request) bool {
-	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	return err == nil && kind == "application/x-www-form-urlencoded"
-}
 
 // ownPage prepares an answer that is for nobody but the browser that asked.
 func ownPage(w http.ResponseWriter) {
@@ -89,7 +40,7 @@ func (h *Handler) serveConnect(w http.ResponseWriter, r *http.Request, m *mount)
 		return
 	}
 	bodyRead(w)
-	if !h.sameSite(r) || !formTokenFits(r, m.server.Name()) {
+	if !h.sameSite(r) || !h.formTokenFits(r, m.server.Name()) {
 		h.outcome(w, m, errForm)
 		return
 	}
@@ -97,7 +48,7 @@ func (h *Handler) serveConnect(w http.ResponseWriter, r *http.Request, m *mount)
 		h.finishPasted(w, r, m)
 		return
 	}
-	h.begin(w, r, m, browserOf(r))
+	h.begin(w, r, m, h.browserOf(r))
 }
 
 // askToConnect shows the question. Looking at it, as programs do that preview
@@ -160,11 +111,13 @@ func (h *Handler) begin(w http.ResponseWriter, r *http.Request, m *mount, browse
 		h.outcome(w, m, err)
 		return
 	}
-	begun, err := m.logins.Begin(r.Context(), who.ID, browser)
+	secret := newSecret()
+	begun, err := m.logins.Begin(r.Context(), who.ID, secret)
 	if err != nil {
 		h.outcome(w, m, err)
 		return
 	}
+	h.begunHere(w, r, begun.State, secret)
 	if !begun.Pasted {
 		http.Redirect(w, r, begun.URL, http.StatusSeeOther)
 		return
@@ -177,15 +130,25 @@ func (h *Handler) begin(w http.ResponseWriter, r *http.Request, m *mount, browse
 // finishPasted takes the address that a person copied. A wrong one can be
 // corrected.
 func (h *Handler) finishPasted(w http.ResponseWriter, r *http.Request, m *mount) {
-	_, err := m.logins.FinishPasted(r.Context(), r.PostFormValue("callback_url"), "", browserOf(r))
+	address := r.PostFormValue("callback_url")
+	_, err := m.logins.FinishPasted(r.Context(), address, "", h.cookie(r, loginCookie, stateIn(address)))
 	if wrong := pasteAgain(err); wrong != "" {
 		pages.WriteConnect(w, http.StatusBadRequest, pages.Connect{
-			Server: m.server.Name(), Account: account(caller.Person{ID: m.first()}), CSRF: formToken(browserOf(r), m.server.Name()), Paste: true,
+			Server: m.server.Name(), Account: account(caller.Person{ID: m.first()}), CSRF: formToken(h.browserOf(r), m.server.Name()), Paste: true,
 			Error: wrong,
 		})
 		return
 	}
 	h.outcome(w, m, err)
+}
+
+// stateIn is the state in an address that was pasted; "" when it has none.
+func stateIn(address string) string {
+	u, err := url.Parse(strings.TrimSpace(address))
+	if err != nil {
+		return ""
+	}
+	return u.Query().Get("state")
 }
 
 // pasteAgain says what was wrong with an address, where another one may be
@@ -203,9 +166,14 @@ func pasteAgain(err error) string {
 // serveCallback finishes the login that a browser comes back from.
 func (h *Handler) serveCallback(w http.ResponseWriter, r *http.Request, m *mount) {
 	ownPage(w)
-	who, err := m.logins.Finish(r.Context(), r.URL.Query(), browserOf(r))
-	if err == nil {
-		h.visits.remember(browserOf(r), m.server.Name(), caller.Person{ID: who})
+	state := r.URL.Query().Get("state")
+	secret := h.cookie(r, loginCookie, state)
+	who, err := m.logins.Finish(r.Context(), r.URL.Query(), secret)
+	if secret != "" && !errors.Is(err, oauth.ErrUnknownLogin) {
+		h.dropCookie(w, h.cookieName(loginCookie, state))
+	}
+	if err == nil && secret != "" {
+		h.visited(w, m, who)
 	}
 	h.outcome(w, m, err)
 }

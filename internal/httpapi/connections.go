@@ -98,7 +98,7 @@ func (h *Handler) serveDisconnect(w http.ResponseWriter, r *http.Request, m *mou
 		say(http.StatusBadRequest, "The request body is too large, or did not arrive whole. Disconnecting needs none.").write(w)
 		return
 	}
-	if !h.sameSite(r) || isForm(r) && !formTokenFits(r, connectionsForm) {
+	if !h.sameSite(r) || isForm(r) && !h.formTokenFits(r, connectionsForm) {
 		say(http.StatusForbidden, "This request comes from a page of another site, or from a form that is out of date. Open %s/connections and try again.", h.root).write(w)
 		return
 	}

@@ -21,6 +21,8 @@ func (d *door) pasted() (path, end, csrf, cookie string) {
 	r := d.send(path, url.Values{"csrf": {csrf}}, cookie)
 	r.want(d.t, "the page to paste into", http.StatusOK, `name="callback_url"`)
 	wantGuarded(d.t, r.header)
+	begun, _, _ := strings.Cut(r.header.Get("Set-Cookie"), ";")
+	cookie += "; " + begun
 	_, rest, _ := strings.Cut(r.body, `<a href="`)
 	to, rest, _ := strings.Cut(rest, `"`)
 	if !strings.HasPrefix(rest, ` target="_blank" rel="noopener noreferrer"`) {

@@ -42,13 +42,21 @@ const (
 // who comes from there finds the own connections.
 type visits struct {
 	mu sync.Mutex
-	by map[string]visit // by the browser's secret and the server's name
+	by map[string]visit // by the visit's secret and the server's name
 }
 
-func (v *visits) remember(browser, server string, who caller.Person) {
-	if browser == "" || !who.ID.IsOne() {
+// visited remembers whose login was finished here, under a secret that is made
+// for it.
+func (h *Handler) visited(w http.ResponseWriter, m *mount, who caller.ID) {
+	if !who.IsOne() {
 		return
 	}
+	secret := newSecret()
+	h.visits.remember(secret, m.server.Name(), caller.Person{ID: who})
+	h.setCookie(w, h.cookieName(visitCookie, m.server.Name()), secret, visitTime)
+}
+
+func (v *visits) remember(secret, server string, who caller.Person) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.by == nil {
@@ -59,16 +67,16 @@ func (v *visits) remember(browser, server string, who caller.Person) {
 			delete(v.by, key)
 		}
 	}
-	v.by[formToken(browser, server)] = visit{who, time.Now()}
+	v.by[formToken(secret, server)] = visit{who, time.Now()}
 }
 
-func (v *visits) find(browser, server string) (caller.Person, bool) {
-	if browser == "" {
+func (v *visits) find(secret, server string) (caller.Person, bool) {
+	if secret == "" {
 		return caller.Person{}, false
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	found, ok := v.by[formToken(browser, server)]
+	found, ok := v.by[formToken(secret, server)]
 	if !ok || time.Since(found.at) > visitTime {
 		return caller.Person{}, false
 	}
@@ -93,7 +101,7 @@ func (h *Handler) visitor(r *http.Request, m *mount) (caller.Person, *answer) {
 	if len(people) > 0 {
 		return people[0], nil
 	}
-	if p, ok := h.visits.find(browserOf(r), m.server.Name()); ok {
+	if p, ok := h.visits.find(h.cookie(r, visitCookie, m.server.Name()), m.server.Name()); ok {
 		return p, nil
 	}
 	return who, refused
