@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"path/filepath"
+	"reflect"
 	"strconv"
 	"strings"
 	"testing"
@@ -246,6 +247,29 @@ func TestReloadOfLogins(t *testing.T) {
 	}
 	if status, body := m.get("GET", "/oauth/stays/status", ""); status != 200 || !strings.Contains(body, `"authenticated":true`) {
 		t.Errorf("status: %d %s", status, body)
+	}
+}
+
+// TestReloadThatFails leaves nothing behind of the servers that it made.
+func TestReloadThatFails(t *testing.T) {
+	h, log := newHousehold(t), slog.New(slog.DiscardHandler)
+	a := &app{opts: Options{Log: log}}
+	a.logins = newLogins(a.opts, "http://localhost:8000", false, http.NotFoundHandler())
+	defer a.logins.loopback.Close()
+	nowhere := filepath.Join(h.dir, "file")
+	write(t, nowhere, "no folder")
+	write(t, h.path, fmt.Sprintf(`{"storage": {"path": %q}, "mcpServers": {%s, %s, %s}}`, nowhere,
+		open(t, "clock"), guarded("made", "http://127.0.0.1:1/mcp", 3030, `, "storage_type": "memory"`), guarded("fails", "http://127.0.0.1:1/mcp", 3030, "")))
+	cfg, err := configuration(Options{ConfigPath: h.path, Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.swap(cfg); err == nil || len(a.servers) != 0 {
+		t.Errorf("%v; %d servers", err, len(a.servers))
+	}
+	// Who was not closed is still known where browsers come back to.
+	if users := reflect.ValueOf(a.logins.loopback).Elem().FieldByName("users").Len(); users != 0 {
+		t.Errorf("%d servers with logins were not closed", users)
 	}
 }
 

@@ -79,7 +79,8 @@ func (a *app) swap(cfg *config.Config) (gone []httpapi.Served, err error) {
 		}
 		s, err := a.serve(c, cfg.Storage)
 		if err != nil {
-			return nil, err // none of the fresh ones was started
+			closeServers(context.Background(), chosen(next, fresh)) // which were not started
+			return nil, err
 		}
 		next, fresh = append(next, s), append(fresh, len(next))
 	}
@@ -90,11 +91,20 @@ func (a *app) swap(cfg *config.Config) (gone []httpapi.Served, err error) {
 	}
 	a.servers = next
 	a.handler.Publish(httpapi.NewGeneration(next, a.opts.ConfigPath == "", identities.of(nil)))
-	for _, i := range fresh {
-		a.start(next[i], cfg.Storage)
+	for _, s := range chosen(next, fresh) {
+		a.start(s, cfg.Storage)
 	}
 	a.warnOfIdentity(cfg)
 	return slices.Collect(maps.Values(old)), nil
+}
+
+// chosen are the servers at these places.
+func chosen(servers []httpapi.Served, places []int) []httpapi.Served {
+	some := make([]httpapi.Served, len(places))
+	for i, place := range places {
+		some[i] = servers[place]
+	}
+	return some
 }
 
 // serve makes a server, with what keeps its callers' logins if they have any.
@@ -114,6 +124,7 @@ func (a *app) serve(c config.Server, at config.Storage) (httpapi.Served, error) 
 	}
 	known, err := a.catalogueOf(c, at)
 	if err != nil {
+		kept.Close()
 		return httpapi.Served{}, err
 	}
 	in.Idle, in.Learned = c.OAuth.SessionTimeout, known.learned
