@@ -62,7 +62,7 @@ func (h *Handler) askToConnect(w http.ResponseWriter, r *http.Request, m *mount)
 	if known, err := isSignedIn(r, m, who.ID); err != nil {
 		h.outcome(w, m, err)
 		return
-	} else if known {
+	} else if known && isVisit(r) {
 		h.begin(w, r, m, h.browser(w, r))
 		return
 	}
@@ -70,6 +70,12 @@ func (h *Handler) askToConnect(w http.ResponseWriter, r *http.Request, m *mount)
 		Server: m.server.Name(), Account: account(who), CSRF: formToken(h.browser(w, r), m.server.Name()),
 		AnyHTTP: strings.HasPrefix(h.opts.PublicURL, "http://"), Connections: h.opts.PublicURL + "/connections",
 	})
+}
+
+// isVisit reports whether a person opens a page, and no program looks at it
+// beforehand, as browsers do that prefetch what may be opened next.
+func isVisit(r *http.Request) bool {
+	return r.Method == http.MethodGet && r.Header.Get("Sec-Purpose") == "" && r.Header.Get("Purpose") == "" && r.Header.Get("X-Moz") == ""
 }
 
 // isSignedIn reports whether the browser is verifiably that of the caller, who

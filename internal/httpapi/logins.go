@@ -51,7 +51,7 @@ func (h *Handler) loginError(ctx context.Context, m *mount, who caller.Person, e
 	}
 	link, err := h.connectURL(ctx, m, who)
 	if err != nil {
-		return err
+		return h.storeFailed(m, err)
 	}
 	return &answer{status: http.StatusUnauthorized, header: http.Header{"Www-Authenticate": {`Bearer realm="mcpo login"`}}, detail: loginDetail{
 		Error: code, AuthorizationURL: link, Server: m.server.Name(),

@@ -1,6 +1,8 @@
 package httpapi
 
 import (
+	"context"
+	"errors"
 	"io/fs"
 	"log/slog"
 	"net/http"
@@ -10,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"mcpo/internal/oauth"
 	"mcpo/internal/oauthtest"
 	"mcpo/internal/store"
 )
@@ -149,4 +152,31 @@ func sealed(t *testing.T, dir string) string {
 		t.Fatal(err)
 	}
 	return all.String()
+}
+
+// fullStore has no room for tickets.
+type fullStore struct{ oauth.Store }
+
+// Put implements oauth.Store.
+func (s fullStore) Put(ctx context.Context, r store.Record) error {
+	if r.Key.Kind == store.Tickets {
+		return errors.New("writing /home/operator/.mcpo/tickets/x: no space left on device")
+	}
+	return s.Store.Put(ctx, r)
+}
+
+// TestStoreFails: why the store fails is for the log alone.
+func TestStoreFails(t *testing.T) {
+	d := openDoor(t, doorSetup{store: fullStore{store.NewMemory()}})
+	for _, page := range []string{"POST /notes/whoami", "GET /notes/login"} {
+		method, path, _ := strings.Cut(page, " ")
+		r := d.do(method, path, "{}")
+		r.want(t, page, http.StatusInternalServerError, "The operator's log says why.")
+		if strings.Contains(r.body, "operator/") {
+			t.Errorf("%s: %s", page, r.body)
+		}
+	}
+	if !strings.Contains(d.log.String(), "no space left on device") {
+		t.Error("the log does not say why")
+	}
 }

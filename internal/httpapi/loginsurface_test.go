@@ -48,6 +48,25 @@ func TestLoginHead(t *testing.T) {
 	}
 }
 
+// TestLookingBeginsNothing: in a browser that is signed in to Open WebUI opening
+// the link begins the login, and looking ahead at it does not.
+func TestLookingBeginsNothing(t *testing.T) {
+	d := openDoor(t, doorSetup{web: true, identify: known()})
+	cookie := "Cookie: token=" + strings.TrimPrefix(by(t, "alice"), "Authorization: Bearer ")
+	path := strings.TrimPrefix(d.do("POST", "/notes/whoami", "{}", by(t, "alice")).refusal(t).AuthorizationURL, d.url)
+	for what, r := range map[string]reply{
+		"HEAD": d.do("HEAD", path, "", cookie), "prefetch": d.do("GET", path, "", cookie, "Sec-Purpose: prefetch"),
+		"prerender": d.do("GET", path, "", cookie, "Sec-Purpose: prefetch;prerender"), "old prefetch": d.do("GET", path, "", cookie, "Purpose: prefetch"),
+	} {
+		if r.status != http.StatusOK {
+			t.Errorf("%s: %d %s", what, r.status, r.header.Get("Location"))
+		}
+	}
+	if r := d.do("GET", path, "", cookie); r.status != http.StatusSeeOther {
+		t.Errorf("opening the link after that: %d %s", r.status, r.body)
+	}
+}
+
 // TestCallbackIsNoHead: HEAD at the callback finishes no login, and spoils none.
 func TestCallbackIsNoHead(t *testing.T) {
 	for name, web := range map[string]bool{"at the loopback port": false, "at the public URL": true} {
