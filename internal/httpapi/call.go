@@ -31,10 +31,13 @@ func (h *Handler) serveCall(w http.ResponseWriter, r *http.Request, m *mount, to
 		refusal = answerOf(err, m.server.Name(), tool)
 		status = refusal.status
 	}
-	h.opts.Audit.Write(audit.Entry{ // before anybody has the answer
-		Event: audit.Call, Caller: who.String(), Server: m.server.Name(), Tool: cut(tool, 100), Outcome: strconv.Itoa(status),
-		Duration: time.Since(start), RequestID: id,
-	})
+	written := h.writesCall(who)
+	if written {
+		h.opts.Audit.Write(audit.Entry{ // before anybody has the answer
+			Event: audit.Call, Caller: who.String(), Server: m.server.Name(), Tool: cut(tool, 100), Outcome: strconv.Itoa(status),
+			Duration: time.Since(start), RequestID: id,
+		})
+	}
 	switch {
 	case refusal != nil:
 		refusal.write(w)
@@ -43,7 +46,9 @@ func (h *Handler) serveCall(w http.ResponseWriter, r *http.Request, m *mount, to
 	default:
 		writeBody(w, status, jsonType, body)
 	}
-	h.logCall(r.Context(), m.server.Name(), tool, status, time.Since(start), id, err)
+	if written {
+		h.logCall(r.Context(), m.server.Name(), tool, status, time.Since(start), id, err)
+	}
 }
 
 // call does everything up to the response's body, and tells who called.

@@ -220,7 +220,8 @@ func (h *Handler) outcome(w http.ResponseWriter, m *mount, err error) {
 		name = m.server.Name()
 	}
 	status, page := outcomeOf(err, name)
-	if err != nil {
+	strange := errors.Is(err, oauth.ErrUnknownLogin) || errors.Is(err, errForm) // anybody can make these happen
+	if err != nil && (!strange || h.writesLogin()) {
 		h.opts.Log.Warn("a login was not finished", "server", name, "error", err)
 	}
 	if m != nil {

@@ -54,6 +54,8 @@ type Handler struct {
 	hopes   hopes
 	ids     requestIDs
 	assets  http.Handler
+	// What strangers can make mcpo write.
+	strangeCalls, strangeLogins *pace
 }
 
 // New makes the handler with an empty generation, wrapped in its middleware.
@@ -63,7 +65,7 @@ func New(o Options) (*Handler, http.Handler) {
 	}
 	cors := NewCORS(o.CORSOrigins)
 	h := &Handler{opts: o, key: NewKeyAuth(o.Key, o.StrictAuth, cors), cors: cors,
-		root: normalise(o.RootPath), prefix: normalise(o.PathPrefix), ids: newRequestIDs(), assets: pages.Assets()}
+		root: normalise(o.RootPath), prefix: normalise(o.PathPrefix), ids: newRequestIDs(), assets: pages.Assets(), strangeCalls: newPace(), strangeLogins: newPace()}
 	h.current.Store(NewGeneration(nil, false, nil))
 	open := o.Loopback && o.Key == ""
 	return h, h.expectBody(GuardHost(o.Loopback, o.PublicURL, GuardOrigin(open, o.PublicURL, cors, cors.Wrap(h))))
