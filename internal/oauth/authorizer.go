@@ -71,6 +71,7 @@ type Authorizer struct {
 	log       *slog.Logger
 
 	grants  sync.Map // caller.ID → held
+	unsaved sync.Map // caller.ID → *unsaved
 	flights singleflight.Group
 
 	watching sync.WaitGroup // logins that another mcpo finishes
@@ -123,6 +124,7 @@ func (a *Authorizer) Close() {
 	if !waitFor(&a.working, closeTime) {
 		a.log.Warn("a refresh or a login was still in progress at the end; it may have to be made again")
 	}
+	a.saveAll()
 	a.stopWaiting()
 	a.watching.Wait()
 	a.guard.close()

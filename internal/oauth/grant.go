@@ -143,6 +143,7 @@ var errNewLogin = errors.New("a new login was made meanwhile")
 // load gives the grant from memory, or from the store where memory has none
 // that was read lately.
 func (a *Authorizer) load(ctx context.Context, who caller.ID, now time.Time) (held, error) {
+	a.saveAgain(ctx, who, now)
 	known, ok := a.memory(who)
 	if ok && now.Sub(known.read) < recheck {
 		return known, nil
@@ -225,6 +226,15 @@ func (a *Authorizer) read(ctx context.Context, who caller.ID) (*grant, error) {
 
 // readAny is read for a grant that may be for a former address of the server.
 func (a *Authorizer) readAny(ctx context.Context, who caller.ID) (*grant, error) {
+	g, err := a.readStored(ctx, who)
+	if err != nil {
+		return nil, err
+	}
+	return a.newest(who, g), nil
+}
+
+// readStored is readAny for what the store has.
+func (a *Authorizer) readStored(ctx context.Context, who caller.ID) (*grant, error) {
 	record, err := a.store.Get(ctx, a.grantKey(who))
 	if errors.Is(err, store.ErrCorrupt) {
 		return nil, store.ErrNotFound // the store has said what it did with it
@@ -253,6 +263,7 @@ func (a *Authorizer) write(ctx context.Context, who caller.ID, g *grant) error {
 	if err := a.store.Put(ctx, record); err != nil {
 		return fmt.Errorf("keeping the grant: %w", err)
 	}
+	a.unsaved.Delete(who)
 	return nil
 }
 
@@ -272,38 +283,4 @@ func (a *Authorizer) keep(ctx context.Context, who caller.ID, g *grant) error {
 	delete(a.gone, who)
 	a.tried(who)
 	return nil
-}
-
-// Status is what can be told of a caller's grant.
-type Status struct {
-	Authenticated bool
-	// ExpiresAt is when the access token runs out; zero when that is not known.
-	// It is renewed before, where Renewable says so.
-	ExpiresAt time.Time
-	Renewable bool
-	// Since is when the caller logged in; zero when that is not known.
-	Since  time.Time
-	Issuer string
-	Scopes []string
-}
-
-// Status tells of the caller's grant, as the store has it. The error is that of
-// the store.
-func (a *Authorizer) Status(ctx context.Context, who caller.ID) (Status, error) {
-	h, err := a.load(ctx, who, time.Now())
-	var required *LoginRequiredError
-	if errors.As(err, &required) {
-		return Status{}, nil
-	}
-	if err != nil {
-		return Status{}, err
-	}
-	return h.status(), nil
-}
-
-func (h held) status() Status {
-	return Status{
-		Authenticated: !h.refused && (h.refreshable() || !h.expired(time.Now())),
-		Since:         h.Since, ExpiresAt: h.Expiry, Renewable: h.refreshable(), Issuer: h.Issuer, Scopes: h.Scopes,
-	}
 }

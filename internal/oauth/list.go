@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -11,6 +12,40 @@ import (
 	"mcpo/internal/caller"
 	"mcpo/internal/store"
 )
+
+// Status is what can be told of a caller's grant.
+type Status struct {
+	Authenticated bool
+	// ExpiresAt is when the access token runs out; zero when that is not known.
+	// It is renewed before, where Renewable says so.
+	ExpiresAt time.Time
+	Renewable bool
+	// Since is when the caller logged in; zero when that is not known.
+	Since  time.Time
+	Issuer string
+	Scopes []string
+}
+
+// Status tells of the caller's grant, as the store has it. The error is that of
+// the store.
+func (a *Authorizer) Status(ctx context.Context, who caller.ID) (Status, error) {
+	h, err := a.load(ctx, who, time.Now())
+	var required *LoginRequiredError
+	if errors.As(err, &required) {
+		return Status{}, nil
+	}
+	if err != nil {
+		return Status{}, err
+	}
+	return h.status(), nil
+}
+
+func (h held) status() Status {
+	return Status{
+		Authenticated: !h.refused && (h.refreshable() || !h.expired(time.Now())),
+		Since:         h.Since, ExpiresAt: h.Expiry, Renewable: h.refreshable(), Issuer: h.Issuer, Scopes: h.Scopes,
+	}
+}
 
 // Held is what can be told of a stored grant. It has no token.
 type Held struct {

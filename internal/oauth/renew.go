@@ -98,7 +98,7 @@ func (a *Authorizer) useless(who caller.ID, g *grant) error {
 }
 
 // spend sends the refresh token. Before, it marks the stored grant; after, the
-// answer is saved before anybody uses it.
+// answer is saved before anybody uses it, if it can be saved.
 func (a *Authorizer) spend(ctx context.Context, who caller.ID, g *grant) (*grant, error) {
 	marked := *g
 	marked.Spending = hashed(g.RefreshToken)
@@ -114,7 +114,7 @@ func (a *Authorizer) spend(ctx context.Context, who caller.ID, g *grant) (*grant
 	switch {
 	case err == nil:
 		if err := a.write(ctx, who, next); err != nil {
-			return nil, err
+			a.keepUnsaved(who, next, &marked, err)
 		}
 		a.step("saved")
 		a.remember(who, next)
@@ -135,7 +135,7 @@ func (a *Authorizer) spend(ctx context.Context, who caller.ID, g *grant) (*grant
 		kept.Lost = hashed(g.RefreshToken)
 	}
 	if err := a.write(ctx, who, &kept); err != nil {
-		return nil, err
+		a.keepUnsaved(who, &kept, &marked, err)
 	}
 	return nil, &RenewError{err}
 }
@@ -152,6 +152,7 @@ func (a *Authorizer) drop(ctx context.Context, who caller.ID) error {
 	if err := a.store.Delete(ctx, a.grantKey(who)); err != nil {
 		return fmt.Errorf("removing the grant: %w", err)
 	}
+	a.unsaved.Delete(who)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.drops++
