@@ -306,3 +306,19 @@ func ticketOf(t *testing.T, link string) string {
 	}
 	return u.Query().Get("ticket")
 }
+
+// TestOverIsNotConnected: who asks for the way to log in when the login has run
+// out is told it, though the tools are still known and nobody has called since.
+func TestOverIsNotConnected(t *testing.T) {
+	d := openDoor(t, doorSetup{outside: oauthtest.Options{NoRefreshTokens: true, AccessTTL: 2 * time.Second}})
+	d.login("notes")
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(hurry); time.Now().Before(deadline); <-tick.C {
+		if r := d.do("GET", "/notes/login", ""); r.status == http.StatusUnauthorized {
+			r.refusal(t)
+			return
+		}
+	}
+	t.Error("the login is over, and is said to be connected")
+}

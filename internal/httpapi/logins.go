@@ -112,7 +112,7 @@ func (h *Handler) serveLogin(w http.ResponseWriter, r *http.Request, m *mount) {
 		h.stranger(w, r, refused)
 		return
 	}
-	_, err := m.server.Ready(r.Context(), who.ID)
+	err := h.connected(r.Context(), m, who.ID)
 	if err == nil && isBrowser(r) {
 		h.outcome(w, m, nil)
 		return
@@ -129,6 +129,18 @@ func (h *Handler) serveLogin(w http.ResponseWriter, r *http.Request, m *mount) {
 		return
 	}
 	a.write(w)
+}
+
+// connected gives nil when the caller's tools can be called. Tools that were read
+// outlive a login that the server has ceased to accept.
+func (h *Handler) connected(ctx context.Context, m *mount, who caller.ID) error {
+	if _, err := m.server.Ready(ctx, who); err != nil {
+		return err
+	}
+	if s, err := m.logins.Status(ctx, who); err == nil && !s.Authenticated {
+		return &oauth.LoginRequiredError{Server: m.server.Name(), Gone: true}
+	}
+	return nil
 }
 
 // isBrowser reports whether a page is wanted rather than JSON.
