@@ -312,6 +312,9 @@ func TestCallersAreApart(t *testing.T) {
 	before := s.Requests("mcp")
 	_, err = a.RoundTripper(somebody("bob"), a.direct).RoundTrip(req)
 	needsLogin(t, err, false)
+	if len(a.gone) != 0 {
+		t.Error("somebody who never logged in is remembered")
+	}
 	if s.Requests("mcp") != before {
 		t.Error("a request was sent")
 	}

@@ -209,7 +209,9 @@ func (a *Authorizer) loginRequired(who caller.ID, lost bool) error {
 	a.forgetGrant(who)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.gone[who] = a.gone[who] || lost
+	if lost { // of strangers there may be any number
+		a.gone[who] = true
+	}
 	return &LoginRequiredError{Server: a.name, Gone: a.gone[who]}
 }
 
