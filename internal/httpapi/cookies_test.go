@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -70,17 +71,15 @@ func TestCookiesOverTLS(t *testing.T) {
 func TestTabs(t *testing.T) {
 	d := openDoor(t, doorSetup{web: true})
 	jar := newBrowser(t)
-	begin := func() string {
-		return d.browse(d.link("notes"), oauthtest.BrowseOptions{StopBefore: true, Jar: jar}).URL
-	}
-	for range maxLoginCookies + 2 {
-		begin()
-	}
-	one, two := begin(), begin()
 	here, err := url.Parse(d.url)
 	if err != nil {
 		t.Fatal(err)
 	}
+	for n := range maxLoginCookies { // of logins that nobody finished
+		jar.SetCookies(here, []*http.Cookie{{Name: fmt.Sprint(loginCookie, n), Value: newSecret(), Path: "/"}})
+	}
+	one := d.browse(d.link("notes"), oauthtest.BrowseOptions{StopBefore: true, Jar: jar}).URL
+	two := d.browse(d.link("notes"), oauthtest.BrowseOptions{StopBefore: true, Jar: jar}).URL
 	if n := len(jar.Cookies(here)); n != maxLoginCookies+1 {
 		t.Errorf("the browser holds %d cookies", n)
 	}
@@ -89,4 +88,12 @@ func TestTabs(t *testing.T) {
 	if n := len(jar.Cookies(here)); n != maxLoginCookies-1 {
 		t.Errorf("the browser holds %d cookies when two logins are over", n)
 	}
+}
+
+// TestTooManyLogins: who begins too many is told to wait.
+func TestTooManyLogins(t *testing.T) {
+	d := openDoor(t, doorSetup{web: true, burst: 1})
+	jar := newBrowser(t)
+	d.browse(d.link("notes"), oauthtest.BrowseOptions{StopBefore: true, Jar: jar})
+	wantPage(t, d.browse(d.link("notes"), oauthtest.BrowseOptions{Jar: jar}), http.StatusTooManyRequests, "Wait a moment and try again.")
 }
