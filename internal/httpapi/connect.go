@@ -254,6 +254,9 @@ func outcomeOf(err error, server string) (int, pages.Outcome) {
 		o.Message = "The answer does not come from the login page that was asked. Nothing was connected."
 	case errors.Is(err, oauth.ErrNoCode):
 		o.Message = "No authorization code found."
+	case errors.Is(err, oauth.ErrTooManyLogins):
+		status = http.StatusTooManyRequests
+		o.Message = "Too many logins were begun. Wait a moment and try again."
 	case errors.Is(err, errOtherUser):
 		status = http.StatusForbidden
 		o.Message = "You are signed in to Open WebUI as somebody else than the one this link is for. Nothing was connected."

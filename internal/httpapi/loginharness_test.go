@@ -39,6 +39,7 @@ type doorSetup struct {
 	watch    func(http.Handler) http.Handler // sees what the handlers answer
 	webUI    string                          // takes lines for chats
 	happened func(oauth.Happening)
+	burst    int // logins that a caller may begin at once
 }
 
 // door is an mcpo with the server "notes", whose tools need a login. Its URL is
@@ -109,7 +110,7 @@ func (d *door) add(s doorSetup, name, at string, loopback *oauth.Loopback) Serve
 	}
 	cfg := config.Server{Name: name, Transport: transport, URL: at, OAuth: block}
 	var server *upstream.Server
-	logins, err := oauth.New(oauth.Options{Server: cfg, Store: d.store, Loopback: loopback, PublicURL: s.PublicURL, WebCallback: s.web,
+	logins, err := oauth.New(oauth.Options{Server: cfg, Store: d.store, Loopback: loopback, PublicURL: s.PublicURL, WebCallback: s.web, Burst: cmp.Or(s.burst, 1000),
 		Changed: func(who caller.ID) { server.Wake(who) }, Happened: s.happened, Log: s.Log})
 	if err != nil {
 		d.t.Fatal(err)

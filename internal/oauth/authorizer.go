@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/singleflight"
+	"golang.org/x/time/rate"
 
 	"mcpo/internal/caller"
 	"mcpo/internal/config"
@@ -45,8 +47,11 @@ type Options struct {
 	Changed func(caller.ID)
 	// Happened is told, if not nil, what became of a caller's login.
 	Happened func(Happening)
-	Network  Network
-	Log      *slog.Logger
+	// Burst is how many logins a caller may begin at once; 0 stands for 5. One
+	// every two seconds comes on top.
+	Burst   int
+	Network Network
+	Log     *slog.Logger
 	// Step, in tests, is told how far a refresh has come.
 	Step func(string)
 }
@@ -84,6 +89,8 @@ type Authorizer struct {
 	tickets  map[caller.ID]told
 	gone     map[caller.ID]bool // had a grant that was refused, and no login since
 	awaiting map[string]waiter  // by the hash of the state
+	burst    int
+	begins   map[caller.ID]*rate.Limiter
 }
 
 // New makes an Authorizer. Close frees its connections.
@@ -99,7 +106,7 @@ func New(o Options) (*Authorizer, error) {
 		name: o.Server.Name, url: u, transport: o.Server.Transport, headers: o.Server.Headers, cfg: o.Server.OAuth,
 		store: o.Store, loopback: o.Loopback, publicURL: strings.TrimSuffix(o.PublicURL, "/"), web: o.WebCallback,
 		onChange: o.Changed, onHappen: o.Happened, onStep: o.Step, guard: newGuard(o.Network, u.Hostname(), o.Server.OAuth.AllowHosts, log), direct: direct, log: log,
-		known: map[string]*Metadata{}, wants: map[caller.ID]*want{}, tickets: map[caller.ID]told{}, gone: map[caller.ID]bool{}, awaiting: map[string]waiter{},
+		known: map[string]*Metadata{}, wants: map[caller.ID]*want{}, tickets: map[caller.ID]told{}, gone: map[caller.ID]bool{}, awaiting: map[string]waiter{}, burst: cmp.Or(o.Burst, beginBurst), begins: map[caller.ID]*rate.Limiter{},
 	}
 	if o.Loopback != nil {
 		o.Loopback.use(a)

@@ -55,6 +55,10 @@ var (
 	ErrIssuer = errors.New("the answer does not come from the authorization server that was asked")
 )
 
+// ErrTooManyLogins refuses to begin a login for a caller who began many just
+// now. Seconds later it may work.
+var ErrTooManyLogins = errors.New("too many logins were begun; wait a moment and try again")
+
 // DeniedError is an error that the authorization server sent to the callback
 // (RFC 6749 §4.1.2.1), with its texts cleaned and cut.
 type DeniedError struct{ Code, Description string }

@@ -55,7 +55,7 @@ func authorizer(t testing.TB, url string, change func(*Options)) *Authorizer {
 	t.Helper()
 	o := Options{
 		Server: config.Server{Name: "test", Transport: config.StreamableHTTP, URL: url, OAuth: settings()},
-		Store:  store.NewMemory(), PublicURL: "http://localhost:8000", Log: slog.New(slog.DiscardHandler),
+		Store:  store.NewMemory(), PublicURL: "http://localhost:8000", Burst: 1000, Log: slog.New(slog.DiscardHandler),
 	}
 	if change != nil {
 		change(&o)

@@ -63,9 +63,12 @@ type Begun struct {
 // Begin starts a login for a caller. browser is the secret cookie of the
 // browser that asks, or "". With a redirect URI at the loopback port the port
 // is open when Begin returns, for LoginTime at most. Errors are
-// *[PortInUseError], *[DiscoveryError], *[TokenError], or those of the network
-// and the store.
+// [ErrTooManyLogins], *[PortInUseError], *[DiscoveryError], *[TokenError], or
+// those of the network and the store.
 func (a *Authorizer) Begin(ctx context.Context, who caller.ID, browser string) (*Begun, error) {
+	if !a.mayBegin(who) {
+		return nil, ErrTooManyLogins
+	}
 	redirectURI := a.RedirectURI(who)
 	done, elsewhere, err := a.openPort(ctx, redirectURI)
 	if err != nil {
@@ -83,7 +86,7 @@ func (a *Authorizer) Begin(ctx context.Context, who caller.ID, browser string) (
 		}
 		return b, nil
 	}
-	a.waits(b, done)
+	a.waits(ctx, who, b, done)
 	return b, nil
 }
 

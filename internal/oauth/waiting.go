@@ -5,17 +5,42 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"strconv"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"mcpo/internal/caller"
 	"mcpo/internal/store"
 )
 
+const (
+	// pendingMax logins may wait for one caller. Another one gives up the oldest.
+	pendingMax = 20
+	// beginBurst logins may be begun by one caller at once, unless Options say
+	// otherwise, and one every beginRest after.
+	beginBurst = 5
+	beginRest  = 2 * time.Second
+)
+
+// mayBegin reports whether the caller has not begun too many logins just now.
+func (a *Authorizer) mayBegin(who caller.ID) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.begins[who] == nil {
+		maps.DeleteFunc(a.begins, func(_ caller.ID, l *rate.Limiter) bool { return l.Tokens() >= float64(a.burst) }) // as good as new
+		a.begins[who] = rate.NewLimiter(rate.Every(beginRest), a.burst)
+	}
+	return a.begins[who].Allow()
+}
+
 // waiter is a login that was begun here and waits for its person.
 type waiter struct {
+	who     caller.ID
+	began   time.Time
 	done    func()     // ends the wait at the loopback port
 	outcome chan error // holds one
 }
@@ -25,23 +50,49 @@ type waiter struct {
 var ErrElsewhere = errors.New("the login was not finished; the other mcpo, which has the callback port, says why in its log")
 
 // waits remembers a login until its person comes, or does not.
-func (a *Authorizer) waits(b *Begun, done func()) {
+func (a *Authorizer) waits(ctx context.Context, who caller.ID, b *Begun, done func()) {
 	key := hashed(b.State)
 	outcome := make(chan error, 1)
 	late := time.AfterFunc(LoginTime, func() { a.finished(b.State, ErrUnknownLogin) })
 	b.Outcome = outcome
 	b.Done = func() { a.finished(b.State, context.Canceled) }
 	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.awaiting[key] = waiter{done: func() { late.Stop(); done() }, outcome: outcome}
+	a.awaiting[key] = waiter{who: who, began: time.Now(), done: func() { late.Stop(); done() }, outcome: outcome}
+	old, tooMany := a.oldest(who)
+	a.mu.Unlock()
+	if !tooMany {
+		return
+	}
+	a.ended(old, context.Canceled)
+	if err := a.store.Delete(ctx, store.Key{Kind: store.Logins, Name: old}); err != nil {
+		a.log.Debug("a login that was given up stays in the store until it runs out", "error", err)
+	}
+}
+
+// oldest is the first of the caller's logins that wait here, while a.mu is held.
+// tooMany says that it has to go.
+func (a *Authorizer) oldest(who caller.ID) (key string, tooMany bool) {
+	n := 0
+	for k, w := range a.awaiting {
+		if w.who != who {
+			continue
+		}
+		if n++; n == 1 || w.began.Before(a.awaiting[key].began) {
+			key = k
+		}
+	}
+	return key, n > pendingMax
 }
 
 // finished ends the wait for a login, beside the answer that the browser still
 // gets. Only the first outcome counts.
-func (a *Authorizer) finished(state string, outcome error) {
+func (a *Authorizer) finished(state string, outcome error) { a.ended(hashed(state), outcome) }
+
+// ended is finished by the hash of the state.
+func (a *Authorizer) ended(key string, outcome error) {
 	a.mu.Lock()
-	w, ok := a.awaiting[hashed(state)]
-	delete(a.awaiting, hashed(state))
+	w, ok := a.awaiting[key]
+	delete(a.awaiting, key)
 	a.mu.Unlock()
 	if ok {
 		w.done()
@@ -147,7 +198,7 @@ func (a *Authorizer) handOver(ctx context.Context, who caller.ID, b *Begun) erro
 	}
 	began := time.Now()
 	watch, stop := context.WithTimeout(context.WithoutCancel(ctx), LoginTime)
-	a.waits(b, stop)
+	a.waits(ctx, who, b, stop)
 	a.watching.Go(func() { a.watch(watch, who, b.State, began) })
 	return nil
 }

@@ -33,6 +33,45 @@ func TestOutcome(t *testing.T) {
 	}
 }
 
+// TestTooManyLogins: who begins one after the other is slowed down, and nobody
+// else is.
+func TestTooManyLogins(t *testing.T) {
+	s := oauthtest.Start(t, oauthtest.Options{})
+	a := authorizer(t, s.MCP, func(o *Options) { o.Burst = 0 })
+	for range beginBurst {
+		begun(t, a)
+	}
+	if _, err := a.Begin(testContext(t), who, ""); !errors.Is(err, ErrTooManyLogins) {
+		t.Errorf("one more: %v", err)
+	}
+	b, err := a.Begin(testContext(t), somebody("bob"), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Done()
+}
+
+// TestOldestLoginIsGivenUp when more wait than one person can have on the way.
+func TestOldestLoginIsGivenUp(t *testing.T) {
+	s := oauthtest.Start(t, oauthtest.Options{})
+	a := authorizer(t, s.MCP, nil)
+	other, err := a.Begin(testContext(t), somebody("bob"), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Done()
+	first, second := begun(t, a), begun(t, a)
+	for range pendingMax - 1 {
+		begun(t, a)
+	}
+	if err := <-first.Outcome; !errors.Is(err, context.Canceled) || a.Knows(testContext(t), first.State) {
+		t.Errorf("the first: %v", err)
+	}
+	if !a.Knows(testContext(t), second.State) || !a.Knows(testContext(t), other.State) || kept(t, a, store.Logins) != pendingMax+1 {
+		t.Errorf("%d logins wait", kept(t, a, store.Logins))
+	}
+}
+
 // TestPortOfAnotherMcpo: one that shares the store takes what comes back, and
 // one that does not leaves the login half begun nowhere.
 func TestPortOfAnotherMcpo(t *testing.T) {
