@@ -38,7 +38,9 @@ func TestOutcome(t *testing.T) {
 func TestTooManyLogins(t *testing.T) {
 	s := oauthtest.Start(t, oauthtest.Options{})
 	a := authorizer(t, s.MCP, func(o *Options) { o.Burst = 0 })
-	for range beginBurst {
+	begun(t, a)
+	a.begins[who].SetLimit(0) // however slow the machine is
+	for range beginBurst - 1 {
 		begun(t, a)
 	}
 	if _, err := a.Begin(testContext(t), who, ""); !errors.Is(err, ErrTooManyLogins) {
