@@ -191,7 +191,7 @@ func TestUnverified(t *testing.T) {
 }
 
 // TestAuthorization holds what counts as a Bearer token (RFC 9110 §11.4), and
-// what is nobody's business here.
+// what is nobody's business here (threats 18).
 func TestAuthorization(t *testing.T) {
 	token := sessionOf("bob")
 	for value, want := range map[string]string{

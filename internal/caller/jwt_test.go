@@ -189,7 +189,7 @@ func holders(t *testing.T) map[string]struct {
 }
 
 // TestTokens holds how each token is taken, wherever it stands. The time stands
-// still meanwhile.
+// still meanwhile (threats 18).
 func TestTokens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for where, h := range holders(t) {
@@ -209,7 +209,8 @@ func TestTokens(t *testing.T) {
 	})
 }
 
-// TestTokensSayWhatToDo: the same mistake has another cure in each place.
+// TestTokensSayWhatToDo: the same mistake has another cure in each place
+// (threats 18).
 func TestTokensSayWhatToDo(t *testing.T) {
 	const garbage, endless, old = "a.b.c", `{"id":"ann"}`, `{"id":"ann","exp":1}`
 	for where, want := range map[string][3]string{

@@ -173,6 +173,37 @@ func TestNobodyIsLeftBehind(t *testing.T) {
 	}
 }
 
+// TestKilledLeavesNobody: a mcpo that is killed takes the programs that it
+// started with it, where the system has a way to (threats 28).
+func TestKilledLeavesNobody(t *testing.T) {
+	p := startOurs(t, "--config", configFile(t, map[string]serverConfig{
+		"shell": {"command": "/bin/sh", "args": []string{"-c", `echo "server $$" >&2; exec "$0"`, mcptest.BuildStdio(t)}}}))
+	p.ready(t)
+	told := regexp.MustCompile(`server (\d+)`)
+	var server int
+	p.eventually(t, func() error {
+		m := told.FindStringSubmatch(p.out.String())
+		if m == nil {
+			return fmt.Errorf("the log does not have what the server wrote to standard error")
+		}
+		server, _ = strconv.Atoi(m[1])
+		return nil
+	})
+	if err := p.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	<-p.done
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for late := time.After(patience); alive(server); {
+		select {
+		case <-tick.C:
+		case <-late:
+			t.Fatalf("the server %d outlived mcpo", server)
+		}
+	}
+}
+
 // TestQuickstart does what the README says first.
 func TestQuickstart(t *testing.T) {
 	printed := make(chan string, 64)

@@ -152,7 +152,8 @@ func TestAnswersAreBounded(t *testing.T) {
 	}
 }
 
-// TestHostileHugeAnswers: whichever endpoint it is, the login fails politely.
+// TestHostileHugeAnswers: whichever endpoint it is, the login fails politely
+// (threats 11).
 func TestHostileHugeAnswers(t *testing.T) {
 	for _, endpoint := range []string{"resource", "metadata", "register", "token"} {
 		s := oauthtest.Start(t, oauthtest.Options{AutoApprove: true, Instead: map[string]oauthtest.Answer{endpoint: {Body: "{}", Pad: answerMax}}})

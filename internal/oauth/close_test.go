@@ -31,7 +31,7 @@ func closing(t testing.TB, a *Authorizer) (closed <-chan struct{}) {
 }
 
 // TestCloseWaitsForRefresh: a refresh token that is under way when mcpo is told
-// to stop is not lost.
+// to stop is not lost (threats 15).
 func TestCloseWaitsForRefresh(t *testing.T) {
 	s := oauthtest.Start(t, oauthtest.Options{AutoApprove: true})
 	a := granted(t, s, nil)

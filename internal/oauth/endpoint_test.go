@@ -53,7 +53,7 @@ func hostile() map[string]string {
 }
 
 // TestHostileAuthorizationEndpoint: none is given to who opens a browser, and
-// nothing is registered or stored for it.
+// nothing is registered or stored for it (threats 1).
 func TestHostileAuthorizationEndpoint(t *testing.T) {
 	for name, address := range hostile() {
 		t.Run(name, func(t *testing.T) {
@@ -71,7 +71,8 @@ func TestHostileAuthorizationEndpoint(t *testing.T) {
 	}
 }
 
-// TestOtherEndpoints: the rest is held to the same rules, wherever it is named.
+// TestOtherEndpoints: the rest is held to the same rules, wherever it is named
+// (threats 1).
 func TestOtherEndpoints(t *testing.T) {
 	for what, o := range map[string]oauthtest.Options{
 		"token_endpoint":        {Override: map[string]any{"token_endpoint": "http://auth.example/token"}},
@@ -89,7 +90,7 @@ func TestOtherEndpoints(t *testing.T) {
 	}
 }
 
-// TestConfiguredEndpoints: static ones are looked at too.
+// TestConfiguredEndpoints: static ones are looked at too (threats 1).
 func TestConfiguredEndpoints(t *testing.T) {
 	s := oauthtest.Start(t, oauthtest.Options{NoResourceMetadata: true, Metadata: oauthtest.Nowhere})
 	a := authorizer(t, s.MCP, func(o *Options) {

@@ -67,7 +67,7 @@ func reach(t testing.TB, home, to string, allowed []string, names map[string][][
 }
 
 // TestPrivateAddresses: none of them is dialled, however it is written, for a
-// server that lives in the public internet.
+// server that lives in the public internet (threats 10).
 func TestPrivateAddresses(t *testing.T) {
 	for kind, addresses := range map[addressKind][]string{
 		loopback:  {"127.0.0.1", "127.255.255.254", "::1", "0.0.0.0", "::", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::"},
@@ -103,7 +103,7 @@ func TestPublicAddresses(t *testing.T) {
 }
 
 // TestNumbersAsHosts: what some resolvers read as an address is looked at as
-// what they make of it.
+// what they make of it (threats 10).
 func TestNumbersAsHosts(t *testing.T) {
 	for _, host := range []string{"2130706433", "0177.0.0.1", "0x7f000001", "127.1", "0x7f.1", "017700000001"} {
 		dialed, err := reach(t, "mcp.example", "https://"+host+"/", nil, map[string][][]string{host: at("127.0.0.1"), "mcp.example": at("8.8.8.8")})
@@ -114,7 +114,8 @@ func TestNumbersAsHosts(t *testing.T) {
 	}
 }
 
-// TestRebinding: the address that was looked at is the one that is dialled.
+// TestRebinding: the address that was looked at is the one that is dialled
+// (threats 10).
 func TestRebinding(t *testing.T) {
 	names := map[string][][]string{"auth.example": {{"8.8.8.8"}, {"127.0.0.1"}}, "mcp.example": at("8.8.8.8")}
 	dialed, err := reach(t, "mcp.example", "https://auth.example/", nil, names)

@@ -11,7 +11,8 @@ import (
 )
 
 // TestMissingPKCE: who does not say that it knows S256 is refused, unless the
-// operator lets it pass, which is logged. S256 is sent all the same.
+// operator lets it pass, which is logged. S256 is sent all the same
+// (threats 8).
 func TestMissingPKCE(t *testing.T) {
 	for name, methods := range map[string][]string{"none told": {}, "plain": {"plain"}, "lower case": {"s256"}} {
 		t.Run(name, func(t *testing.T) {
@@ -36,7 +37,8 @@ func TestMissingPKCE(t *testing.T) {
 	}
 }
 
-// TestResourceMismatch: metadata of another resource is not this server's.
+// TestResourceMismatch: metadata of another resource is not this server's
+// (threats 9).
 func TestResourceMismatch(t *testing.T) {
 	s := oauthtest.Start(t, oauthtest.Options{})
 	for name, resource := range map[string]any{
@@ -102,7 +104,7 @@ func TestConfiguredResource(t *testing.T) {
 	refusedFor(t, err, "not for this server")
 }
 
-// TestIssuerMismatch: metadata of another issuer is refused.
+// TestIssuerMismatch: metadata of another issuer is refused (threats 9).
 func TestIssuerMismatch(t *testing.T) {
 	s := oauthtest.Start(t, oauthtest.Options{IssuerPath: "/tenant"})
 	for name, issuer := range map[string]any{
@@ -134,7 +136,8 @@ func TestIssuerSlash(t *testing.T) {
 }
 
 // TestNewIssuer: a server that moves to another authorization server gets
-// nothing there that the old one gave: neither the registration nor a token.
+// nothing there that the old one gave: neither the registration nor a token
+// (threats 9).
 func TestNewIssuer(t *testing.T) {
 	old := oauthtest.Start(t, oauthtest.Options{AutoApprove: true, AuthMethod: "client_secret_post"})
 	a := granted(t, old, nil)

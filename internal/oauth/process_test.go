@@ -170,7 +170,8 @@ func TestProxy(t *testing.T) {
 	}
 }
 
-// TestOneRefreshAmongProcesses: three of them, with many requests each.
+// TestOneRefreshAmongProcesses: three of them, with many requests each
+// (threats 14).
 func TestOneRefreshAmongProcesses(t *testing.T) {
 	s, dir := oauthtest.Start(t, oauthtest.Options{AutoApprove: true}), t.TempDir()
 	a := granted(t, s, func(o *Options) { o.Store = openFiles(t, dir) })
@@ -195,7 +196,8 @@ func TestOneRefreshAmongProcesses(t *testing.T) {
 }
 
 // TestKilled: whenever a process dies in a refresh, what another one finds is
-// never sent twice to the authorization server, and costs a login at most.
+// never sent twice to the authorization server, and costs a login at most
+// (threats 14).
 func TestKilled(t *testing.T) {
 	for _, test := range []struct {
 		step         string

@@ -33,7 +33,7 @@ func askAll(t testing.TB, n int, all ...*Authorizer) {
 }
 
 // TestOneRefresh: however many ask when the token runs out, one refresh is made
-// for all of them.
+// for all of them (threats 14).
 func TestOneRefresh(t *testing.T) {
 	for name, end := range map[string]func(testing.TB, *oauthtest.Server, *Authorizer){
 		"almost over":  func(t testing.TB, _ *oauthtest.Server, a *Authorizer) { almostOver(t, a) },
@@ -83,7 +83,7 @@ func TestRefreshGoesOn(t *testing.T) {
 	}
 }
 
-// TestRefreshThatFails keeps the grant: the next one may work.
+// TestRefreshThatFails keeps the grant: the next one may work (threats 15).
 func TestRefreshThatFails(t *testing.T) {
 	for name, o := range map[string]oauthtest.Options{
 		"500":                     {Instead: instead(500, "")},
@@ -206,7 +206,7 @@ func TestLostAnswer(t *testing.T) {
 	}
 }
 
-// TestUnreachable: what was not sent is not spent.
+// TestUnreachable: what was not sent is not spent (threats 15).
 func TestUnreachable(t *testing.T) {
 	s, down := oauthtest.Start(t, oauthtest.Options{AutoApprove: true}), false
 	a := granted(t, s, func(o *Options) {

@@ -96,7 +96,7 @@ func TestMethodThatIsOffered(t *testing.T) {
 }
 
 // TestHostileRegistrations: an answer that cannot be used ends the login, and
-// is not kept.
+// is not kept (threats 11).
 func TestHostileRegistrations(t *testing.T) {
 	for name, test := range map[string]struct {
 		o    oauthtest.Options
@@ -152,7 +152,7 @@ func TestSparseRegistration(t *testing.T) {
 }
 
 // TestRegisterOnce: of many logins at once, in two processes' worth of
-// authorizers, one registers.
+// authorizers, one registers (threats 11).
 func TestRegisterOnce(t *testing.T) {
 	s := oauthtest.Start(t, oauthtest.Options{AutoApprove: true})
 	files := openFiles(t, t.TempDir())

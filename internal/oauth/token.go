@@ -114,7 +114,7 @@ func readTokens(o object) (tokens, error) {
 		return tokens{}, fmt.Errorf("the authorization server gives tokens of type %q, which mcpo cannot use", clean(kind, 50))
 	}
 	if scopes := strings.Fields(o.text("scope")); len(scopes) > 0 {
-		t.scopes = scopes
+		t.scopes = limited(scopes)
 	}
 	t.life, _ = o.seconds("expires_in")
 	return t, nil

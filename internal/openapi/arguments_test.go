@@ -254,7 +254,7 @@ func TestArgumentsBoundsARefusal(t *testing.T) {
 }
 
 // A schema that cannot be used checks nothing: the MCP server has the last
-// word.
+// word (threats 25).
 func TestArgumentsPassesThroughWithoutAUsableSchema(t *testing.T) {
 	for _, schema := range []string{
 		``, `null`, `true`, `[]`, `"x"`, `{"type":"nonsense"}`, `{"type":5}`, `{"properties":[]}`, `{"$schema":"https://example.com/none"}`,
@@ -293,7 +293,8 @@ func TestArgumentsWithPatternsThatGoDoesNotKnow(t *testing.T) {
 	}
 }
 
-// Expressions that take exponential time in other engines are answered at once.
+// Expressions that take exponential time in other engines are answered at once
+// (threats 25).
 func TestArgumentsWithAHostilePattern(t *testing.T) {
 	op := operation(t, `{"properties":{"v":{"type":"string","pattern":"^(a+)+$"}}}`)
 	if _, err := op.Arguments([]byte(`{"v":"` + strings.Repeat("a", 100000) + `b"}`)); err == nil {

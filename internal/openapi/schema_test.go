@@ -133,7 +133,7 @@ func TestWarningsNameWhatIsNotShown(t *testing.T) {
 }
 
 // Schemas whose expansion explodes are cut to a size that a browser and a
-// model can take.
+// model can take (threats 25).
 func TestExpansionIsBounded(t *testing.T) {
 	var doubling, wide, deep strings.Builder
 	for i := range 40 {
