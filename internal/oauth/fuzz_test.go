@@ -2,6 +2,7 @@ package oauth
 
 import (
 	"errors"
+	"math"
 	"net/http"
 	"net/url"
 	"strings"
@@ -79,7 +80,7 @@ func FuzzParseChallenge(f *testing.F) {
 // that was given for this login.
 func FuzzCallback(f *testing.F) {
 	s := oauthtest.Start(f, oauthtest.Options{AutoApprove: true, Instead: map[string]oauthtest.Answer{"token": {Status: 400, Body: `{"error":"invalid_grant"}`}}})
-	a := authorizer(f, s.MCP, nil)
+	a := authorizer(f, s.MCP, func(o *Options) { o.Burst = math.MaxInt32 })
 	for _, seed := range []string{"code=a&state=STATE&iss=ISS", "code=a&state=STATE", "state=STATE&error=x&error_description=%E2%80%AE&iss=ISS", "state=STATE&state=b", "code=a;state=STATE",
 		"code=a&code=b&state=STATE&iss=ISS", "code=&state=STATE&iss=ISS&iss=ISS", "%", "state=STATE%00"} {
 		f.Add(seed)
