@@ -28,7 +28,6 @@ type Store interface {
 	Take(ctx context.Context, key store.Key) (store.Record, error)
 	List(ctx context.Context, kind store.Kind) ([]store.Record, error)
 	Lock(ctx context.Context, key store.Key) (unlock func(), err error)
-	Sweep(ctx context.Context) (int, error)
 }
 
 // Options say for which server grants are kept, and with what.

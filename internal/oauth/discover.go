@@ -128,13 +128,9 @@ func (a *Authorizer) sawServer(info httptrace.GotConnInfo) {
 // metadata names the configured one, or the first; without metadata the
 // configured one, and last the server's own origin (MCP 2025-03-26).
 func (a *Authorizer) chooseIssuer(ctx context.Context, r *Resource) (*Metadata, error) {
-	configured := a.cfg.ServerURL
-	if configured == "auto" {
-		configured = ""
-	}
 	if r != nil && len(r.AuthorizationServers) > 0 {
 		named := r.AuthorizationServers
-		i := slices.IndexFunc(named, func(s string) bool { return sameURL(s, configured) })
+		i := slices.IndexFunc(named, func(s string) bool { return sameURL(s, a.configured()) })
 		return a.metadata(ctx, named[max(i, 0)])
 	}
 	for _, base := range a.bases() {
@@ -152,11 +148,19 @@ func (a *Authorizer) chooseIssuer(ctx context.Context, r *Resource) (*Metadata, 
 	return a.metadata(ctx, a.bases()[0])
 }
 
+// configured is the configuration's server_url, "" when it leaves that open.
+func (a *Authorizer) configured() string {
+	if a.cfg.ServerURL == "auto" {
+		return ""
+	}
+	return a.cfg.ServerURL
+}
+
 // bases are where an authorization server is looked for that nobody names: the
 // configured address, its origin, and the server's own.
 func (a *Authorizer) bases() []string {
 	var bases []string
-	if configured := a.cfg.ServerURL; configured != "auto" && configured != "" {
+	if configured := a.configured(); configured != "" {
 		bases = append(bases, configured)
 		if u, err := url.Parse(configured); err == nil && strings.Trim(u.Path, "/") != "" {
 			bases = append(bases, originOf(u))

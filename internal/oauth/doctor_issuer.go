@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"syscall"
@@ -27,13 +26,13 @@ func (d *doctor) findIssuer(ctx context.Context) {
 	if d.resource != nil {
 		d.add(topic, Missing, "", "the resource metadata names none")
 	}
-	candidates := d.candidates()
+	candidates := d.a.bases()
 	for _, candidate := range candidates {
 		if d.readMetadata(ctx, candidate, false) {
 			return
 		}
 	}
-	if d.status/100 == 2 && d.resource == nil && d.configured() == "" {
+	if d.status/100 == 2 && d.resource == nil && d.a.configured() == "" {
 		d.Open = true
 		d.add(topic, OK, "", "there is none, and the server lets everyone in: no login is needed")
 		return
@@ -48,35 +47,12 @@ func (d *doctor) namedIssuer() (issuer string, named bool) {
 		return "", false
 	}
 	all := d.resource.AuthorizationServers
-	i := slices.IndexFunc(all, func(s string) bool { return sameURL(s, d.configured()) })
-	if i < 0 && d.configured() != "" {
+	i := slices.IndexFunc(all, func(s string) bool { return sameURL(s, d.a.configured()) })
+	if i < 0 && d.a.configured() != "" {
 		d.add("authorization server", Wrong, fmt.Sprintf(`write "server_url": %q, or "auto"`, clean(all[0], 200)),
-			"server_url is %s, which the resource metadata does not name", d.configured())
+			"server_url is %s, which the resource metadata does not name", d.a.configured())
 	}
 	return all[max(i, 0)], true
-}
-
-// configured is the configuration's server_url, "" when it leaves that open.
-func (d *doctor) configured() string {
-	if d.a.cfg.ServerURL == "auto" {
-		return ""
-	}
-	return d.a.cfg.ServerURL
-}
-
-// candidates are the issuers to try where nobody names one.
-func (d *doctor) candidates() []string {
-	candidates := []string{}
-	if configured := d.configured(); configured != "" {
-		candidates = append(candidates, configured)
-		if u, err := url.Parse(configured); err == nil && strings.Trim(u.Path, "/") != "" {
-			candidates = append(candidates, originOf(u))
-		}
-	}
-	if own := originOf(d.a.url); !slices.Contains(candidates, own) {
-		candidates = append(candidates, own)
-	}
-	return candidates
 }
 
 // find reads metadata as Discover does.

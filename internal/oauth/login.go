@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -130,10 +131,8 @@ func (a *Authorizer) authorizationURL(m *Metadata, l *login, state string) (stri
 	if len(l.Scopes) > 0 {
 		q.Set("scope", strings.Join(l.Scopes, " "))
 	}
-	for _, s := range l.Scopes {
-		if s == "offline_access" {
-			q.Set("prompt", "consent") // OpenID Connect Core §11
-		}
+	if slices.Contains(l.Scopes, "offline_access") {
+		q.Set("prompt", "consent") // OpenID Connect Core §11
 	}
 	for name, value := range a.cfg.AuthorizeParams {
 		q.Set(name, value)

@@ -196,10 +196,9 @@ func (a *Authorizer) handOver(ctx context.Context, who caller.ID, b *Begun) erro
 		}
 		return &PortInUseError{Port: port}
 	}
-	began := time.Now()
 	watch, stop := context.WithTimeout(context.WithoutCancel(ctx), LoginTime)
 	a.waits(ctx, who, b, stop)
-	a.watching.Go(func() { a.watch(watch, who, b.State, began) })
+	a.Follow(watch, who, b)
 	return nil
 }
 
