@@ -89,13 +89,7 @@ func (p *prompt) login(ctx context.Context, logins *oauth.Authorizer, who caller
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(p.terminal.Out, "\nOpen this page to connect %s:\n%s\n\n", server, begun.URL)
-	if p.terminal.Browse == nil {
-		return nil
-	}
-	if err := p.terminal.Browse(begun.URL); err != nil {
-		fmt.Fprintf(p.terminal.Out, "No browser could be opened (%v). Open the page above yourself.\n", err)
-	}
+	p.show(begun, server)
 	return nil
 }
 
@@ -115,8 +109,8 @@ func (p *prompt) paste(ctx context.Context, logins *oauth.Authorizer, who caller
 		return err
 	}
 	defer begun.Done()
-	fmt.Fprintf(p.terminal.Out, "\nOpen this page to connect %s:\n%s\n\n%s", server, begun.URL, pasteHelp)
-	if err := p.await(ctx, logins, begun, true); err != nil {
+	p.show(begun, server)
+	if err := p.await(ctx, logins, begun); err != nil {
 		return err
 	}
 	fmt.Fprintf(p.terminal.Out, "Connected to %s.\n", server)

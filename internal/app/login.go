@@ -73,29 +73,32 @@ func (p *prompt) loginNow(ctx context.Context, logins *oauth.Authorizer, s confi
 	if strings.HasPrefix(begun.RedirectURI, publicURL+"/") {
 		logins.Follow(ctx, who, begun)
 	}
-	p.show(begun, s.Name, logins.Pasted(who))
-	return p.await(ctx, logins, begun, logins.Pasted(who))
+	p.show(begun, s.Name)
+	if !begun.Pasted {
+		fmt.Fprint(p.terminal.Out, "If the browser ends at a page that does not load, copy its whole address and paste it here.\n")
+	}
+	return p.await(ctx, logins, begun)
 }
 
 // show tells where to log in, and opens the page where nobody has to copy
 // anything afterwards.
-func (p *prompt) show(begun *oauth.Begun, server string, pasted bool) {
+func (p *prompt) show(begun *oauth.Begun, server string) {
 	fmt.Fprintf(p.terminal.Out, "\nOpen this page to connect %s:\n%s\n\n", server, begun.URL)
 	if begun.Pasted {
 		fmt.Fprint(p.terminal.Out, pasteHelp)
 		return
 	}
-	if p.terminal.Browse != nil {
-		if err := p.terminal.Browse(begun.URL); err != nil {
-			fmt.Fprintf(p.terminal.Out, "No browser could be opened (%v). Open the page above yourself.\n", err)
-		}
+	if p.terminal.Browse == nil {
+		return
 	}
-	fmt.Fprint(p.terminal.Out, "If the browser ends at a page that does not load, copy its whole address and paste it here.\n")
+	if err := p.terminal.Browse(begun.URL); err != nil {
+		fmt.Fprintf(p.terminal.Out, "No browser could be opened (%v). Open the page above yourself.\n", err)
+	}
 }
 
 // await waits for the outcome of a login, and takes addresses that are pasted
 // meanwhile.
-func (p *prompt) await(ctx context.Context, logins *oauth.Authorizer, begun *oauth.Begun, pasted bool) error {
+func (p *prompt) await(ctx context.Context, logins *oauth.Authorizer, begun *oauth.Begun) error {
 	var lines <-chan string
 	if p.terminal.In != nil {
 		lines = p.typed()
