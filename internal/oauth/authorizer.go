@@ -20,14 +20,15 @@ import (
 	"mcpo/internal/store"
 )
 
-// Store keeps grants, registrations and logins.
+// Store keeps grants, registrations and logins. What is changed with the held
+// context of a lock is refused once another has the lock: store.ErrLockLost.
 type Store interface {
 	Get(ctx context.Context, key store.Key) (store.Record, error)
 	Put(ctx context.Context, r store.Record) error
 	Delete(ctx context.Context, key store.Key) error
 	Take(ctx context.Context, key store.Key) (store.Record, error)
 	List(ctx context.Context, kind store.Kind) ([]store.Record, error)
-	Lock(ctx context.Context, key store.Key) (unlock func(), err error)
+	Lock(ctx context.Context, key store.Key) (held context.Context, unlock func(), err error)
 }
 
 // Options say for which server grants are kept, and with what.

@@ -42,7 +42,7 @@ func (a *Authorizer) keepIssuerOf(ctx context.Context, byHand *registration, m *
 		return nil
 	}
 	key := a.issuerKey(byHand)
-	unlock, err := a.store.Lock(ctx, key)
+	ctx, unlock, err := a.store.Lock(ctx, key)
 	if err != nil {
 		return fmt.Errorf("waiting for another login to begin: %w", err)
 	}

@@ -271,7 +271,7 @@ func (a *Authorizer) write(ctx context.Context, who caller.ID, g *grant) error {
 
 // keep makes a new grant the caller's, whatever a refresh in flight does.
 func (a *Authorizer) keep(ctx context.Context, who caller.ID, g *grant) error {
-	unlock, err := a.store.Lock(ctx, a.grantKey(who))
+	ctx, unlock, err := a.store.Lock(ctx, a.grantKey(who))
 	if err != nil {
 		return fmt.Errorf("keeping the grant: %w", err)
 	}

@@ -83,7 +83,7 @@ func (a *Authorizer) unregistered(m *Metadata, redirectURI string) (*registratio
 func (a *Authorizer) dynamic(ctx context.Context, m *Metadata, redirectURI string, who caller.ID) (*registration, error) {
 	request := a.registrationRequest(m, redirectURI)
 	key := registrationKey(m.Issuer, redirectURI, request)
-	unlock, err := a.store.Lock(ctx, key)
+	ctx, unlock, err := a.store.Lock(ctx, key)
 	if err != nil {
 		return nil, fmt.Errorf("waiting for a registration in progress: %w", err)
 	}

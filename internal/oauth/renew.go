@@ -44,7 +44,7 @@ func (a *Authorizer) renewLocked(ctx context.Context, who caller.ID, stale strin
 		return nil, err
 	}
 	defer a.working.Done()
-	unlock, err := a.store.Lock(ctx, a.grantKey(who))
+	ctx, unlock, err := a.store.Lock(ctx, a.grantKey(who))
 	if err != nil {
 		return nil, fmt.Errorf("waiting for a refresh in progress: %w", err)
 	}

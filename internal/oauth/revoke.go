@@ -21,7 +21,7 @@ func (a *Authorizer) Logout(ctx context.Context, who caller.ID) (had bool, err e
 	defer a.working.Done()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), renewTime)
 	defer cancel()
-	unlock, err := a.store.Lock(ctx, a.grantKey(who)) // after a refresh in flight, whose outcome is removed too
+	ctx, unlock, err := a.store.Lock(ctx, a.grantKey(who)) // after a refresh in flight, whose outcome is removed too
 	if err != nil {
 		return false, fmt.Errorf("waiting for a refresh in progress: %w", err)
 	}

@@ -63,7 +63,7 @@ func (a *Authorizer) saveAgain(ctx context.Context, who caller.ID, now time.Time
 // save saves the caller's unsaved grant, or drops it where it does not count any
 // more.
 func (a *Authorizer) save(ctx context.Context, who caller.ID) error {
-	unlock, err := a.store.Lock(ctx, a.grantKey(who))
+	ctx, unlock, err := a.store.Lock(ctx, a.grantKey(who))
 	if err != nil {
 		return fmt.Errorf("waiting for a refresh in progress: %w", err)
 	}

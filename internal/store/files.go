@@ -215,13 +215,14 @@ func (f *Files) List(ctx context.Context, kind Kind) ([]Record, error) {
 
 // Lock waits until nobody else holds the lock of key, in any process, or until
 // ctx ends. The lock keeps nobody from the record itself, and is freed when its
-// process ends, even if killed. Calling unlock again does nothing.
-func (f *Files) Lock(ctx context.Context, key Key) (unlock func(), err error) {
+// process ends, even if killed. What is done with held is ctx's. Calling unlock
+// again does nothing.
+func (f *Files) Lock(ctx context.Context, key Key) (held context.Context, unlock func(), err error) {
 	free, err := f.locks.lock(ctx, key.hash())
 	if err != nil {
-		return nil, fmt.Errorf("waiting for the lock of a %s: %w", key.Kind, err)
+		return nil, nil, fmt.Errorf("waiting for the lock of a %s: %w", key.Kind, err)
 	}
-	return sync.OnceFunc(free), nil
+	return ctx, sync.OnceFunc(free), nil
 }
 
 // Sweep deletes the records that expired and returns how many those were. It

@@ -289,11 +289,11 @@ func TestInterruptedWrites(t *testing.T) {
 func TestSweepDeletesUnusedLocks(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
-	held, err := s.Lock(t.Context(), grant("notes", "ada"))
+	_, held, err := s.Lock(t.Context(), grant("notes", "ada"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	free, err := s.Lock(t.Context(), grant("notes", "bob"))
+	_, free, err := s.Lock(t.Context(), grant("notes", "bob"))
 	if err != nil {
 		t.Fatal(err)
 	}

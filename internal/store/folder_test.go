@@ -49,7 +49,7 @@ func TestModes(t *testing.T) {
 	t.Cleanup(func() { syscall.Umask(before) })
 	s := open(t, dir)
 	put(t, s, grant("notes", "ada"), "token")
-	unlock, err := s.Lock(t.Context(), grant("notes", "ada"))
+	_, unlock, err := s.Lock(t.Context(), grant("notes", "ada"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -79,13 +79,14 @@ func (m *Memory) List(_ context.Context, kind Kind) ([]Record, error) {
 }
 
 // Lock waits until nobody else holds the lock of key, or until ctx ends. The
-// lock keeps nobody from the record itself. Calling unlock again does nothing.
-func (m *Memory) Lock(ctx context.Context, key Key) (unlock func(), err error) {
+// lock keeps nobody from the record itself. What is done with held is ctx's.
+// Calling unlock again does nothing.
+func (m *Memory) Lock(ctx context.Context, key Key) (held context.Context, unlock func(), err error) {
 	leave, err := m.locks.enter(ctx, key.hash())
 	if err != nil {
-		return nil, fmt.Errorf("waiting for the lock of a %s: %w", key.Kind, err)
+		return nil, nil, fmt.Errorf("waiting for the lock of a %s: %w", key.Kind, err)
 	}
-	return sync.OnceFunc(leave), nil
+	return ctx, sync.OnceFunc(leave), nil
 }
 
 // Sweep deletes the records that expired and returns how many those were.

@@ -57,7 +57,7 @@ func roles() map[string]func(context.Context, *store.Files) error {
 
 // holdLock locks and waits until it is killed, or its standard input ends.
 func holdLock(ctx context.Context, s *store.Files) error {
-	if _, err := s.Lock(ctx, grant("notes", "ada")); err != nil {
+	if _, _, err := s.Lock(ctx, grant("notes", "ada")); err != nil {
 		return err
 	}
 	fmt.Println("locked")
@@ -76,7 +76,7 @@ func countUp(ctx context.Context, s *store.Files) error {
 }
 
 func countOnce(ctx context.Context, s *store.Files) error {
-	unlock, err := s.Lock(ctx, grant("notes", "ada"))
+	_, unlock, err := s.Lock(ctx, grant("notes", "ada"))
 	if err != nil {
 		return err
 	}
@@ -210,7 +210,7 @@ func TestAKilledProcessFreesItsLock(t *testing.T) {
 		p := start(t, "hold", dir)
 		p.hear(t, 1, "locked")
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-		if _, err := s.Lock(ctx, grant("notes", "ada")); !errors.Is(err, context.DeadlineExceeded) {
+		if _, _, err := s.Lock(ctx, grant("notes", "ada")); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("Lock of what another process holds: %v, want DeadlineExceeded", err)
 		}
 		cancel()
@@ -218,7 +218,7 @@ func TestAKilledProcessFreesItsLock(t *testing.T) {
 			t.Error(err)
 		}
 		end(p)
-		unlock, err := s.Lock(t.Context(), grant("notes", "ada"))
+		_, unlock, err := s.Lock(t.Context(), grant("notes", "ada"))
 		if err != nil {
 			t.Fatal(err)
 		}

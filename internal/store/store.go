@@ -66,6 +66,12 @@ var (
 	// ErrWrongKey says that records are sealed with an encryption key that was
 	// not given. They stay as they are.
 	ErrWrongKey = errors.New("sealed with another encryption key")
+	// ErrUnavailable says that the store cannot be asked now, as when its
+	// database is down. Nothing is known of the record. A change may have been
+	// made all the same.
+	ErrUnavailable = errors.New("the store cannot be reached")
+	// ErrLockLost refuses a change by somebody whose lock is another's by now.
+	ErrLockLost = errors.New("the lock was lost meanwhile")
 )
 
 // check tells what is wrong with a key that no record can have.

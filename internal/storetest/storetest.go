@@ -25,7 +25,7 @@ type Store interface {
 	Delete(ctx context.Context, key store.Key) error
 	Take(ctx context.Context, key store.Key) (store.Record, error)
 	List(ctx context.Context, kind store.Kind) ([]store.Record, error)
-	Lock(ctx context.Context, key store.Key) (unlock func(), err error)
+	Lock(ctx context.Context, key store.Key) (held context.Context, unlock func(), err error)
 	Sweep(ctx context.Context) (int, error)
 }
 

@@ -134,7 +134,7 @@ func oneHoldsALock(t *testing.T, s Store) {
 				}
 				continue
 			}
-			unlock, err := s.Lock(t.Context(), key)
+			_, unlock, err := s.Lock(t.Context(), key)
 			if err != nil {
 				t.Error(err)
 				return
@@ -150,7 +150,7 @@ func oneHoldsALock(t *testing.T, s Store) {
 
 func lockIsOfItsKey(t *testing.T, s Store) {
 	key := grant("notes", "ada")
-	unlock, err := s.Lock(t.Context(), key)
+	_, unlock, err := s.Lock(t.Context(), key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,14 +159,14 @@ func lockIsOfItsKey(t *testing.T, s Store) {
 	if _, err := s.Take(t.Context(), key); err != nil {
 		t.Errorf("Take of a locked key: %v", err)
 	}
-	other, err := s.Lock(t.Context(), grant("notes", "Ada"))
+	_, other, err := s.Lock(t.Context(), grant("notes", "Ada"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	other()
 	unlock()
 
-	again, err := s.Lock(t.Context(), key)
+	_, again, err := s.Lock(t.Context(), key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,7 +180,7 @@ func wantLocked(t *testing.T, s Store, key store.Key) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
-	if unlock, err := s.Lock(ctx, key); !errors.Is(err, context.DeadlineExceeded) {
+	if _, unlock, err := s.Lock(ctx, key); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("Lock of what is locked: %v, want the end of the context", err)
 		if err == nil {
 			unlock()
@@ -190,7 +190,7 @@ func wantLocked(t *testing.T, s Store, key store.Key) {
 
 func waitForALockEnds(t *testing.T, s Store) {
 	key := grant("notes", "ada")
-	unlock, err := s.Lock(t.Context(), key)
+	_, unlock, err := s.Lock(t.Context(), key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -199,10 +199,10 @@ func waitForALockEnds(t *testing.T, s Store) {
 
 	over, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := s.Lock(over, key); !errors.Is(err, context.Canceled) {
+	if _, _, err := s.Lock(over, key); !errors.Is(err, context.Canceled) {
 		t.Errorf("Lock with a context that ended: %v, want Canceled", err)
 	}
-	unlock, err = s.Lock(t.Context(), key) // who gave up waiting is not in the way
+	_, unlock, err = s.Lock(t.Context(), key) // who gave up waiting is not in the way
 	if err != nil {
 		t.Fatal(err)
 	}
