@@ -179,7 +179,7 @@ func (h *Handler) serveCallback(w http.ResponseWriter, r *http.Request, m *mount
 		h.dropCookie(w, h.cookieName(loginCookie, state))
 	}
 	if err == nil && secret != "" {
-		h.visited(w, m, who)
+		h.visited(w, r, m, who)
 	}
 	h.outcome(w, m, err)
 }
@@ -270,6 +270,10 @@ func outcomeOf(err error, server string) (int, pages.Outcome) {
 		if denied.Description != "" {
 			o.Message = "The login page answered " + denied.Code + ": " + denied.Description
 		}
+	case oauth.StoreUnavailable(err):
+		status = http.StatusServiceUnavailable
+		o.Message = "mcpo cannot reach the database that keeps the logins now. Nothing is lost."
+		o.Hint = "Ask for a new link in a moment."
 	case errors.As(err, &refused), errors.As(err, &discovery), errors.As(err, &port):
 		status = http.StatusBadGateway
 		o.Message = "Connecting failed: " + err.Error()

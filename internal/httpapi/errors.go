@@ -76,6 +76,8 @@ func answerOf(err error, server, tool string) *answer {
 		a := say(http.StatusServiceUnavailable, "Server %q is being shut down or was removed. Try again in a moment.", server)
 		a.retryAfter = time.Second
 		return a
+	case oauth.StoreUnavailable(err):
+		return storeUnavailable()
 	case errors.As(err, &unavailable):
 		return unavailableAnswer(unavailable)
 	case errors.As(err, &status):
@@ -103,6 +105,15 @@ func statusOfRPC(code int64) int {
 		return http.StatusUnprocessableEntity
 	}
 	return http.StatusInternalServerError
+}
+
+// storeUnavailable is for what needs the stored logins while they cannot be
+// reached.
+func storeUnavailable() *answer {
+	a := say(http.StatusServiceUnavailable,
+		"mcpo cannot reach the database that keeps the logins now. Nothing is lost; try again in a moment, or tell the operator, whose log says why.")
+	a.retryAfter = 2 * time.Second
+	return a
 }
 
 func unavailableAnswer(e *upstream.UnavailableError) *answer {

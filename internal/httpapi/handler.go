@@ -50,7 +50,6 @@ type Handler struct {
 	root    string // normalised RootPath: "" or "/x"
 	prefix  string // normalised PathPrefix: "" or "/x"
 	current atomic.Pointer[Generation]
-	visits  visits
 	hopes   hopes
 	ids     requestIDs
 	assets  http.Handler

@@ -198,6 +198,9 @@ func (h *Handler) serveStatus(w http.ResponseWriter, r *http.Request, m *mount) 
 
 // storeFailed logs why grants cannot be reached and says no more than that.
 func (h *Handler) storeFailed(m *mount, err error) *answer {
+	if oauth.StoreUnavailable(err) {
+		return storeUnavailable() // the store itself logs when that begins and ends
+	}
 	h.opts.Log.Error("the stored logins cannot be reached", "server", m.server.Name(), "error", err)
 	return say(http.StatusInternalServerError, "mcpo cannot reach the logins that it keeps. The operator's log says why.")
 }

@@ -3,10 +3,9 @@ package httpapi
 import (
 	"errors"
 	"net/http"
-	"sync"
-	"time"
 
 	"mcpo/internal/caller"
+	"mcpo/internal/oauth"
 )
 
 // webUICookie is where Open WebUI keeps the session token in browsers. Cookies
@@ -27,60 +26,18 @@ func signedIn(r *http.Request, m *mount) (people []caller.Person) {
 	return people
 }
 
-// visit is a login that was finished in a browser lately.
-type visit struct {
-	who caller.Person
-	at  time.Time
-}
-
-const (
-	visitTime = time.Hour
-	maxVisits = 10_000
-)
-
-// visits remember whose login was finished in which browser, so that a person
-// who comes from there finds the own connections.
-type visits struct {
-	mu sync.Mutex
-	by map[string]visit // by the visit's secret and the server's name
-}
-
 // visited remembers whose login was finished here, under a secret that is made
-// for it.
-func (h *Handler) visited(w http.ResponseWriter, m *mount, who caller.ID) {
+// for it, so that a person who comes from there finds the own connections.
+func (h *Handler) visited(w http.ResponseWriter, r *http.Request, m *mount, who caller.ID) {
 	if !who.IsOne() {
 		return
 	}
 	secret := newSecret()
-	h.visits.remember(secret, m.server.Name(), caller.Person{ID: who})
-	h.setCookie(w, h.cookieName(visitCookie, m.server.Name()), secret, visitTime)
-}
-
-func (v *visits) remember(secret, server string, who caller.Person) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.by == nil {
-		v.by = map[string]visit{}
+	if err := m.logins.Visited(r.Context(), secret, who); err != nil {
+		h.opts.Log.Warn("a browser will not find its person's connections", "server", m.server.Name(), "error", err)
+		return
 	}
-	for key, old := range v.by {
-		if time.Since(old.at) > visitTime || len(v.by) >= maxVisits {
-			delete(v.by, key)
-		}
-	}
-	v.by[formToken(secret, server)] = visit{who, time.Now()}
-}
-
-func (v *visits) find(secret, server string) (caller.Person, bool) {
-	if secret == "" {
-		return caller.Person{}, false
-	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	found, ok := v.by[formToken(secret, server)]
-	if !ok || time.Since(found.at) > visitTime {
-		return caller.Person{}, false
-	}
-	return found.who, true
+	h.setCookie(w, h.cookieName(visitCookie, m.server.Name()), secret, oauth.VisitTime)
 }
 
 // visitor is the caller who looks at a page. A browser sends no header that says
@@ -101,8 +58,14 @@ func (h *Handler) visitor(r *http.Request, m *mount) (caller.Person, *answer) {
 	if len(people) > 0 {
 		return people[0], nil
 	}
-	if p, ok := h.visits.find(h.cookie(r, visitCookie, m.server.Name()), m.server.Name()); ok {
-		return p, nil
+	if secret := h.cookie(r, visitCookie, m.server.Name()); secret != "" {
+		one, ok, err := m.logins.Visitor(r.Context(), secret)
+		if err != nil {
+			return caller.Person{}, h.storeFailed(m, err)
+		}
+		if ok {
+			return caller.Person{ID: one}, nil
+		}
 	}
 	return who, refused
 }

@@ -45,6 +45,9 @@ type Options struct {
 	WebCallback bool
 	// Changed is told, if not nil, when a caller has logged in or out.
 	Changed func(caller.ID)
+	// ChangedElsewhere is told, if not nil, by Recheck of a login that another
+	// process has made or given up.
+	ChangedElsewhere func(caller.ID)
 	// Happened is told, if not nil, what became of a caller's login.
 	Happened func(Happening)
 	// Burst is how many logins a caller may begin at once; 0 stands for 5. One
@@ -59,21 +62,22 @@ type Options struct {
 // Authorizer gets, keeps and renews the grants for one server. It is safe for
 // concurrent use.
 type Authorizer struct {
-	name      string
-	url       *url.URL
-	transport config.Transport
-	headers   map[string]string
-	cfg       *config.OAuth
-	store     Store
-	loopback  *Loopback
-	publicURL string
-	web       bool
-	onChange  func(caller.ID)
-	onHappen  func(Happening)
-	onStep    func(string)
-	guard     *guard
-	direct    *http.Transport // to the server itself, for its challenge
-	log       *slog.Logger
+	name        string
+	url         *url.URL
+	transport   config.Transport
+	headers     map[string]string
+	cfg         *config.OAuth
+	store       Store
+	loopback    *Loopback
+	publicURL   string
+	web         bool
+	onChange    func(caller.ID)
+	onElsewhere func(caller.ID)
+	onHappen    func(Happening)
+	onStep      func(string)
+	guard       *guard
+	direct      *http.Transport // to the server itself, for its challenge
+	log         *slog.Logger
 
 	grants  sync.Map // caller.ID → held
 	unsaved sync.Map // caller.ID → *unsaved
@@ -105,7 +109,7 @@ func New(o Options) (*Authorizer, error) {
 	a := &Authorizer{
 		name: o.Server.Name, url: u, transport: o.Server.Transport, headers: o.Server.Headers, cfg: o.Server.OAuth,
 		store: o.Store, loopback: o.Loopback, publicURL: strings.TrimSuffix(o.PublicURL, "/"), web: o.WebCallback,
-		onChange: o.Changed, onHappen: o.Happened, onStep: o.Step, guard: newGuard(o.Network, u.Hostname(), o.Server.OAuth.AllowHosts, log), direct: direct, log: log,
+		onChange: o.Changed, onElsewhere: o.ChangedElsewhere, onHappen: o.Happened, onStep: o.Step, guard: newGuard(o.Network, u.Hostname(), o.Server.OAuth.AllowHosts, log), direct: direct, log: log,
 		known: map[string]*Metadata{}, wants: map[caller.ID]*want{}, tickets: map[caller.ID]told{}, gone: map[caller.ID]bool{}, awaiting: map[string]waiter{}, burst: cmp.Or(o.Burst, beginBurst), begins: map[caller.ID]*rate.Limiter{},
 	}
 	if o.Loopback != nil {

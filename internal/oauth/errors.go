@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strings"
 	"unicode"
+
+	"mcpo/internal/store"
 )
 
 // LoginRequiredError says that a caller has no grant, or none that is of use.
@@ -40,6 +42,10 @@ func (e *RenewError) Unwrap() error { return e.Err }
 
 // NotExecuted promises that the server did not run the request.
 func (e *RenewError) NotExecuted() bool { return true }
+
+// StoreUnavailable reports whether err says that grants cannot be reached for
+// now, as while a database is down. Nothing is wrong with any of them.
+func StoreUnavailable(err error) bool { return errors.Is(err, store.ErrUnavailable) }
 
 // Reasons why a login was not finished. Nothing was stored.
 var (

@@ -120,6 +120,7 @@ func (a *Authorizer) token(ctx context.Context, who caller.ID) (*grant, error) {
 		return nil, err
 	}
 	if had && !before.Since.Equal(h.Since) && !before.Since.IsZero() { // made by another process, and perhaps as another person
+		a.newLogin(who)
 		a.changed(who)
 		return nil, &RenewError{errNewLogin}
 	}
@@ -155,6 +156,9 @@ func (a *Authorizer) load(ctx context.Context, who caller.ID, now time.Time) (he
 	if err != nil {
 		if errors.Is(err, store.ErrNotFound) {
 			return held{}, a.loginRequired(who, ok)
+		}
+		if ok && !known.expired(now) && StoreUnavailable(err) {
+			return known, nil // others may know better; this is what can be done
 		}
 		return held{}, err
 	}

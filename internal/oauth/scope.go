@@ -92,6 +92,30 @@ func (a *Authorizer) notEnough(who caller.ID, scopes []string, g *grant) {
 	w.scopes = union(union(has, w.scopes), scopes)
 }
 
+// wantedBy is what the caller needs besides what was asked for at first. It is
+// called with mu held.
+func (a *Authorizer) wantedBy(who caller.ID) []string {
+	if w := a.wants[who]; w != nil {
+		return w.scopes
+	}
+	return nil
+}
+
+// alsoWants remembers what another process was refused for want of.
+func (a *Authorizer) alsoWants(who caller.ID, scopes []string) {
+	if len(scopes) == 0 {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	w := a.wants[who]
+	if w == nil {
+		w = &want{}
+		a.wants[who] = w
+	}
+	w.scopes = union(w.scopes, limited(scopes))
+}
+
 // includes reports whether all has every one of some.
 func includes(all, some []string) bool {
 	return !slices.ContainsFunc(some, func(s string) bool { return !slices.Contains(all, s) })

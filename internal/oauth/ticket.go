@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"mcpo/internal/caller"
@@ -21,12 +22,16 @@ type ticket struct {
 	Server string `json:"server"`
 	Caller string `json:"caller"`
 	Label  string `json:"label,omitempty"` // what people call the caller
+	// Scopes are what the server refused the caller something for want of: the
+	// link may be opened at another mcpo, which was not there.
+	Scopes []string `json:"scopes,omitempty"`
 }
 
 // told is a ticket that is in a link somewhere.
 type told struct {
-	text string
-	at   time.Time
+	text   string
+	at     time.Time
+	scopes []string
 }
 
 func ticketKey(text string) store.Key { return store.Key{Kind: store.Tickets, Name: hashed(text)} }
@@ -36,14 +41,14 @@ func ticketKey(text string) store.Key { return store.Key{Kind: store.Tickets, Na
 func (a *Authorizer) Ticket(ctx context.Context, p caller.Person) (string, error) {
 	who := p.ID
 	a.mu.Lock()
-	last := a.tickets[who]
+	last, scopes := a.tickets[who], a.wantedBy(who)
 	a.mu.Unlock()
-	if last.text != "" && time.Since(last.at) < ticketReuse {
+	if last.text != "" && time.Since(last.at) < ticketReuse && slices.Equal(last.scopes, scopes) {
 		if _, err := a.TicketOf(ctx, last.text); err == nil {
 			return last.text, nil
 		}
 	}
-	value, err := json.Marshal(ticket{Server: a.name, Caller: who.String(), Label: clean(p.Label, 100)})
+	value, err := json.Marshal(ticket{Server: a.name, Caller: who.String(), Label: clean(p.Label, 100), Scopes: scopes})
 	if err != nil {
 		return "", err
 	}
@@ -53,7 +58,7 @@ func (a *Authorizer) Ticket(ctx context.Context, p caller.Person) (string, error
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.tickets[who] = told{text, now}
+	a.tickets[who] = told{text, now, scopes}
 	return text, nil
 }
 
@@ -61,7 +66,8 @@ func (a *Authorizer) Ticket(ctx context.Context, p caller.Person) (string, error
 // [ErrUnknownLogin] for one that was used, has run out, or belongs to another
 // server.
 func (a *Authorizer) TicketOf(ctx context.Context, text string) (caller.Person, error) {
-	return a.readTicket(a.store.Get(ctx, ticketKey(text)))
+	t, err := a.readTicket(a.store.Get(ctx, ticketKey(text)))
+	return t.person(), err
 }
 
 // UseTicket is TicketOf for the last time.
@@ -69,19 +75,30 @@ func (a *Authorizer) UseTicket(ctx context.Context, text string) (caller.Person,
 	if p, err := a.TicketOf(ctx, text); err != nil { // another server's stays there for it
 		return p, err
 	}
-	return a.readTicket(a.store.Take(ctx, ticketKey(text)))
+	t, err := a.readTicket(a.store.Take(ctx, ticketKey(text)))
+	if err == nil {
+		a.alsoWants(t.person().ID, t.Scopes)
+	}
+	return t.person(), err
 }
 
-func (a *Authorizer) readTicket(record store.Record, err error) (caller.Person, error) {
+func (t ticket) person() caller.Person {
+	if t.Caller == "" {
+		return caller.Person{}
+	}
+	return caller.Person{ID: caller.FromStore(t.Caller), Label: t.Label}
+}
+
+func (a *Authorizer) readTicket(record store.Record, err error) (ticket, error) {
 	if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrCorrupt) {
-		return caller.Person{}, ErrUnknownLogin
+		return ticket{}, ErrUnknownLogin
 	}
 	if err != nil {
-		return caller.Person{}, fmt.Errorf("reading the ticket: %w", err)
+		return ticket{}, fmt.Errorf("reading the ticket: %w", err)
 	}
 	var t ticket
 	if err := json.Unmarshal(record.Value, &t); err != nil || t.Server != a.name || t.Caller == "" {
-		return caller.Person{}, ErrUnknownLogin
+		return ticket{}, ErrUnknownLogin
 	}
-	return caller.Person{ID: caller.FromStore(t.Caller), Label: t.Label}, nil
+	return t, nil
 }

@@ -35,10 +35,11 @@ const (
 	Logins        Kind = "login"        // an authorization in progress
 	Tickets       Kind = "ticket"       // a link that begins one
 	Catalogues    Kind = "catalogue"    // the tools of a server, as they were last seen
+	Visits        Kind = "visit"        // whose login was finished in a browser lately
 )
 
 // kinds are all kinds.
-func kinds() []Kind { return []Kind{Grants, Registrations, Logins, Tickets, Catalogues} }
+func kinds() []Kind { return []Kind{Grants, Registrations, Logins, Tickets, Catalogues, Visits} }
 
 // Key names a record. Parts that a kind has no use for stay empty. Keys that
 // differ in any part, if only in case, name different records.

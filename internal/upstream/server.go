@@ -146,8 +146,19 @@ func (s *Server) Tools(who caller.ID) *ToolList {
 	return c.tools.Load()
 }
 
-// Wake tells the caller's connection that a login was made or taken away.
+// Wake tells the caller's connection that a login was made or taken away. One is
+// opened where there is none.
 func (s *Server) Wake(who caller.ID) { s.connectionOf(who).renew() }
+
+// WakeOpen is Wake for a connection that is there already, and opens none.
+func (s *Server) WakeOpen(who caller.ID) {
+	s.mu.Lock()
+	c := s.callers[who]
+	s.mu.Unlock()
+	if c != nil {
+		c.renew()
+	}
+}
 
 // Ready waits until the caller has a tool list and gives it. Errors are those
 // of [Server.Call].
