@@ -26,8 +26,12 @@ func (l *logins) writtenDown() (*audit.Log, error) {
 	return written, nil
 }
 
-// writeDown puts what became of a login into the audit log.
+// writeDown puts what became of a login into the audit log. That it was renewed
+// is no news of anybody's doing.
 func writeDown(l *audit.Log, h oauth.Happening) {
+	if h.Event == oauth.Refreshed {
+		return
+	}
 	l.Write(audit.Entry{Event: audit.Event(h.Event), Caller: h.Caller.String(), Server: h.Server, Outcome: outcomeOf(h)})
 }
 

@@ -9,6 +9,9 @@ type Event string
 const (
 	// LoggedIn is the end of a login, well or not.
 	LoggedIn Event = "login"
+	// Refreshed is an access token that was renewed, or with an error one that
+	// could not be renewed for now: the login is kept.
+	Refreshed Event = "refresh"
 	// RefreshRefused is an authorization server that renews a login no more.
 	RefreshRefused Event = "refresh_refused"
 	// LoggedOut is a login that was given up here. Its error is a
@@ -21,7 +24,7 @@ type Happening struct {
 	Event  Event
 	Server string
 	Caller caller.ID
-	// Err is why a login failed or a refresh was refused, or what is left of a
+	// Err is why a login or a refresh failed or was refused, or what is left of a
 	// login that was given up; else nil.
 	Err error
 }

@@ -119,6 +119,7 @@ func (a *Authorizer) spend(ctx context.Context, who caller.ID, g *grant) (*grant
 		a.step("saved")
 		a.remember(who, next)
 		a.log.Info("renewed the access token", "caller", who.String(), "expires", next.Expiry)
+		a.happened(Refreshed, who, nil)
 		return next, nil
 	case refused(err, a.isByHand(g.Registration)):
 		a.log.Warn("the authorization server refuses to renew the login, which is removed", "caller", who.String(), "error", err)
@@ -137,6 +138,7 @@ func (a *Authorizer) spend(ctx context.Context, who caller.ID, g *grant) (*grant
 	if err := a.write(ctx, who, &kept); err != nil {
 		a.keepUnsaved(who, &kept, &marked, err)
 	}
+	a.happened(Refreshed, who, err)
 	return nil, &RenewError{err}
 }
 
