@@ -26,11 +26,11 @@ func mayImport() map[string][]string {
 	leaf := []string{}
 	return map[string][]string{
 		"cmd/mcpo":               {"internal/app", "internal/config"},
-		"internal/app":           {"internal/httpapi", "internal/audit", "internal/chat", "internal/upstream", "internal/oauth", "internal/store", "internal/wire", "internal/config", "internal/caller"},
-		"internal/httpapi":       {"internal/httpapi/pages", "internal/audit", "internal/chat", "internal/openapi", "internal/upstream", "internal/oauth", "internal/wire", "internal/config", "internal/caller"},
+		"internal/app":           {"internal/httpapi", "internal/audit", "internal/chat", "internal/upstream", "internal/oauth", "internal/store", "internal/tracing", "internal/wire", "internal/config", "internal/caller"},
+		"internal/httpapi":       {"internal/httpapi/pages", "internal/audit", "internal/chat", "internal/openapi", "internal/upstream", "internal/oauth", "internal/tracing", "internal/wire", "internal/config", "internal/caller"},
 		"internal/httpapi/pages": leaf,
-		"internal/upstream":      {"internal/wire", "internal/config", "internal/caller"},
-		"internal/oauth":         {"internal/store", "internal/config", "internal/caller"},
+		"internal/upstream":      {"internal/tracing", "internal/wire", "internal/config", "internal/caller"},
+		"internal/oauth":         {"internal/store", "internal/tracing", "internal/config", "internal/caller"},
 		"internal/audit":         leaf,
 		"internal/chat":          leaf,
 		"internal/openapi":       leaf,
@@ -38,13 +38,14 @@ func mayImport() map[string][]string {
 		"internal/config":        leaf,
 		"internal/store":         {"internal/caller"},
 		"internal/caller":        leaf,
+		"internal/tracing":       leaf,
 	}
 }
 
 // outside are folders whose packages stand outside the house: they may import
 // what they want, and no room imports them.
 func outside() []string {
-	return []string{"examples", "bench", "internal/mcptest", "internal/oauthtest", "internal/storetest", "internal/e2e"}
+	return []string{"examples", "bench", "internal/mcptest", "internal/oauthtest", "internal/storetest", "internal/tracetest", "internal/e2e"}
 }
 
 func isOutside(pkg string) bool {
