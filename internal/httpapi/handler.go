@@ -38,7 +38,10 @@ type Options struct {
 	Audit *audit.Log
 	// Chat shows in chats what a person has to do there; nil shows nothing.
 	Chat *chat.Poster
-	Log  *slog.Logger
+	// Store tells why the store that replicas share cannot be reached, nil while
+	// it can; shared is false where there is none. A nil Store is none either.
+	Store func() (shared bool, err error)
+	Log   *slog.Logger
 }
 
 // Handler answers all requests, with the servers of the generation that was
@@ -55,6 +58,7 @@ type Handler struct {
 	assets  http.Handler
 	// What strangers can make mcpo write.
 	strangeCalls, strangeLogins *pace
+	storeSeen                   atomic.Bool // the shared store was reached
 }
 
 // New makes the handler with an empty generation, wrapped in its middleware.

@@ -11,6 +11,14 @@ import (
 type readiness struct {
 	Ready   bool                   `json:"ready"`
 	Servers map[string]serverState `json:"servers"`
+	// Store is the one that replicas share, where they do.
+	Store *storeState `json:"store,omitempty"`
+}
+
+// storeState is how a shared store is.
+type storeState struct {
+	State  string `json:"state"` // ok or unavailable
+	Reason string `json:"reason,omitempty"`
 }
 
 type serverState struct {
@@ -45,6 +53,8 @@ func (h *Handler) serveHealth(w http.ResponseWriter, to route, g *Generation) {
 		}
 		body.Servers[m.server.Name()] = state
 	}
+	body.Store = h.store()
+	body.Ready = body.Ready && (body.Store == nil || h.storeSeen.Load())
 	status := http.StatusOK
 	if !body.Ready {
 		status = http.StatusServiceUnavailable
@@ -63,4 +73,23 @@ func stateOf(s upstream.Status) serverState {
 		state.Reason = reasonOf(s.Err)
 	}
 	return state
+}
+
+// store tells how the shared store is; nil where there is none. One that was never
+// reached keeps a replica out of service, for it may have a wrong address. One
+// that is lost does not: that takes all replicas at once, and callers whose token
+// is in memory are served all the same.
+func (h *Handler) store() *storeState {
+	if h.opts.Store == nil {
+		return nil
+	}
+	shared, err := h.opts.Store()
+	switch {
+	case !shared:
+		return nil
+	case err == nil:
+		h.storeSeen.Store(true)
+		return &storeState{State: "ok"}
+	}
+	return &storeState{State: "unavailable", Reason: "the database that keeps the logins cannot be reached"}
 }
