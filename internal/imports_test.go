@@ -36,6 +36,7 @@ func mayImport() map[string][]string {
 		"internal/openapi":       leaf,
 		"internal/wire":          leaf,
 		"internal/config":        leaf,
+		"internal/limit":         leaf,
 		"internal/store":         {"internal/caller"},
 		"internal/caller":        leaf,
 		"internal/tracing":       leaf,
