@@ -18,9 +18,7 @@ func (a *Authorizer) Recheck(ctx context.Context, who caller.ID) {
 		a.changedElsewhere(who)
 		return
 	}
-	old := before
-	old.read = time.Time{}
-	a.grants.CompareAndSwap(who, before, old)
+	a.doubt(who, before)
 	now, err := a.load(ctx, who, time.Now())
 	var required *LoginRequiredError
 	switch {
@@ -32,8 +30,23 @@ func (a *Authorizer) Recheck(ctx context.Context, who caller.ID) {
 	}
 }
 
-// RecheckAll is Recheck for everybody who is here.
+// doubt has the store asked before a grant in memory is used again.
+func (a *Authorizer) doubt(who caller.ID, h held) {
+	doubted := h
+	doubted.read = time.Time{}
+	a.grants.CompareAndSwap(who, h, doubted)
+}
+
+// RecheckAll is Recheck for everybody who is here. None of the grants in memory is
+// used from now on before the store was asked.
 func (a *Authorizer) RecheckAll(ctx context.Context) {
+	a.grants.Range(func(key, value any) bool {
+		who, isCaller := key.(caller.ID)
+		if h, ok := value.(held); ok && isCaller {
+			a.doubt(who, h)
+		}
+		return true
+	})
 	a.grants.Range(func(key, _ any) bool {
 		if who, ok := key.(caller.ID); ok {
 			a.Recheck(ctx, who)
