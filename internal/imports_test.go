@@ -26,12 +26,13 @@ func mayImport() map[string][]string {
 	leaf := []string{}
 	return map[string][]string{
 		"cmd/mcpo":               {"internal/app", "internal/config"},
-		"internal/app":           {"internal/httpapi", "internal/audit", "internal/chat", "internal/upstream", "internal/oauth", "internal/store", "internal/tracing", "internal/wire", "internal/config", "internal/caller"},
-		"internal/httpapi":       {"internal/httpapi/pages", "internal/audit", "internal/chat", "internal/openapi", "internal/upstream", "internal/oauth", "internal/tracing", "internal/wire", "internal/config", "internal/caller"},
+		"internal/app":           {"internal/httpapi", "internal/audit", "internal/metrics", "internal/chat", "internal/upstream", "internal/oauth", "internal/store", "internal/tracing", "internal/wire", "internal/config", "internal/caller"},
+		"internal/httpapi":       {"internal/httpapi/pages", "internal/audit", "internal/metrics", "internal/chat", "internal/openapi", "internal/upstream", "internal/oauth", "internal/tracing", "internal/wire", "internal/config", "internal/caller"},
 		"internal/httpapi/pages": leaf,
 		"internal/upstream":      {"internal/tracing", "internal/wire", "internal/config", "internal/caller"},
 		"internal/oauth":         {"internal/store", "internal/tracing", "internal/config", "internal/caller"},
 		"internal/audit":         leaf,
+		"internal/metrics":       leaf,
 		"internal/chat":          leaf,
 		"internal/openapi":       leaf,
 		"internal/wire":          leaf,
