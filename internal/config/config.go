@@ -66,10 +66,15 @@ type Server struct {
 	Forward Forwarding
 	// OAuth is nil without an oauth block.
 	OAuth *OAuth
+	// Limits and CircuitBreaker are the server's own, with what the file says for
+	// all servers in place of what the entry does not.
+	Limits         Limits
+	CircuitBreaker CircuitBreaker
 }
 
 // Equal reports whether two servers are configured alike, so that a reload may
-// keep the connection.
+// keep the connection. Of that Limits and CircuitBreaker say nothing: they may
+// differ.
 func (s Server) Equal(o Server) bool {
 	return s.Name == o.Name && s.Transport == o.Transport && s.Command == o.Command && s.Dir == o.Dir && s.URL == o.URL &&
 		s.Timeout == o.Timeout && slices.Equal(s.Args, o.Args) && maps.Equal(s.Env, o.Env) && maps.Equal(s.Headers, o.Headers) &&

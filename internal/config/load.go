@@ -68,6 +68,10 @@ type reader struct {
 	read     func(string) ([]byte, error)
 	problems Problems
 	warnings []Problem
+
+	// What the file says for all servers.
+	allLimits  Limits
+	allBreaker CircuitBreaker
 }
 
 // tree parses the bytes.

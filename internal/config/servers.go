@@ -13,9 +13,9 @@ import (
 
 // Keys that are known, for the hint at one that is not.
 var (
-	rootKeys   = [...]string{"mcpServers", "public_url", "identity", "storage"}
+	rootKeys   = [...]string{"mcpServers", "public_url", "identity", "storage", "limits", "circuit_breaker"}
 	serverKeys = [...]string{"command", "args", "env", "cwd", "type", "url", "headers", "disabledTools", "disabled_tools", "enabledTools",
-		"enabled_tools", "timeout", "client_header_forwarding", "oauth", "disabled"}
+		"enabled_tools", "timeout", "client_header_forwarding", "oauth", "limits", "circuit_breaker", "disabled"}
 	oauthKeys = [...]string{"server_url", "callback_port", "use_loopback", "storage_type", "multi_user", "webui_secret_key",
 		"session_timeout_minutes", "client_metadata", "client_metadata_url", "scopes", "resource", "authorize_params",
 		"allow_missing_pkce", "allow_unverified_jwt", "allow_hosts", "catalog"}
@@ -31,6 +31,7 @@ func (r *reader) root(v hujson.Value, cfg *Config) {
 	if !ok {
 		return
 	}
+	r.allLimits, r.allBreaker = r.limits(v, "", Limits{}), r.circuitBreaker(v, "", CircuitBreaker{})
 	found := false
 	for _, m := range members {
 		switch name := nameOf(m); name {
@@ -44,6 +45,7 @@ func (r *reader) root(v hujson.Value, cfg *Config) {
 		case "identity":
 			cfg.Identity = r.identity(m.Value, name)
 		case "storage": // read below, for its defaults depend on the servers
+		case "limits", "circuit_breaker": // read above, for servers depend on them
 		default:
 			r.unknown(m, "", rootKeys[:])
 		}
@@ -123,6 +125,7 @@ func (r *reader) server(v hujson.Value, name string) (s Server, ok bool) {
 			kind = &members[i].Value
 		case key == "disabled": // read before
 		case key == "oauth": // read below, for it depends on the transport
+		case key == "limits", key == "circuit_breaker": // read below, for the file has some for all servers
 		case !r.member(&s, m.Value, key, join(path, key)):
 			r.unknown(m, path, serverKeys[:])
 		}
@@ -131,6 +134,8 @@ func (r *reader) server(v hujson.Value, name string) (s Server, ok bool) {
 	if given(v, "oauth") && s.Transport != Stdio {
 		s.OAuth = r.oauth(at(v, "oauth"), join(path, "oauth"))
 	}
+	s.Limits = r.limits(v, path, r.allLimits).filled()
+	s.CircuitBreaker = r.circuitBreaker(v, path, r.allBreaker)
 	return s, true
 }
 
