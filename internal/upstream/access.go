@@ -38,6 +38,8 @@ type entrance struct {
 	// older is what all connections to a server know of its protocol; nil where
 	// there is one connection.
 	older *atomic.Bool
+	// again counts connections that were opened again after a loss.
+	again *atomic.Int64
 }
 
 func (e entrance) required(err error) bool { return e.need != nil && e.need(err) }

@@ -61,7 +61,7 @@ func (s *Server) callersOwn(who caller.ID) *connection {
 
 // connectionFor makes the caller's connection.
 func (s *Server) connectionFor(who caller.ID) *connection {
-	in := entrance{trip: s.access.RoundTripper(who, s.pool), need: s.access.Required, quiet: who != s.access.First, older: &s.older}
+	in := entrance{trip: s.access.RoundTripper(who, s.pool), need: s.access.Required, quiet: who != s.access.First, older: &s.older, again: &s.again}
 	c := newConnection(s.cfg, s.opts, s.log.With("caller", who.String()), in, s.learn)
 	c.who, c.used = who, time.Now()
 	s.callers[who] = c

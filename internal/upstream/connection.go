@@ -155,15 +155,21 @@ func (c *connection) run() {
 	defer close(c.ended)
 	defer c.closing.Wait()
 	wait := firstBackoff
+	wasLost := false // an open connection was, and no other has been opened since
 	for {
 		born, login := time.Now(), c.logins.Load()
 		session, err := c.open()
+		if err == nil && wasLost {
+			c.dial.in.again.Add(1)
+			wasLost = false
+		}
 		if err != nil && c.logins.Load() == login {
 			c.failed(err)
 		}
 		c.firstTime.Do(func() { close(c.tried) }) // after the state, which who waited reads next
 		if err == nil {
 			err = c.keep(session, login)
+			wasLost = !errors.Is(err, errOtherLogin)
 			c.session.CompareAndSwap(session, nil)
 			c.discard(session, err)
 			c.set(StateStarting, err) // calls wait for a lost connection to come back

@@ -70,6 +70,7 @@ type Server struct {
 	pool   *http.Transport // to a server with logins, for all callers
 	first  *connection     // that of the start; nil when nobody's
 	older  atomic.Bool     // what callers' connections know of its protocol
+	again  atomic.Int64    // connections that were opened again after a loss
 
 	catalogue atomic.Pointer[ToolList]
 	learning  sync.Mutex
@@ -92,7 +93,7 @@ func New(cfg config.Server, opts Options, access *Access) *Server {
 	s := &Server{cfg: cfg, opts: opts, log: opts.Log.With("server", cfg.Name), access: access,
 		callers: map[caller.ID]*connection{}, idle: make(chan struct{}), ending: make(chan struct{})}
 	if access == nil {
-		s.first = newConnection(cfg, opts, s.log, entrance{}, s.learn)
+		s.first = newConnection(cfg, opts, s.log, entrance{again: &s.again}, s.learn)
 		return s
 	}
 	s.pool = wire.NewTransport()
