@@ -47,7 +47,7 @@ func mayImport() map[string][]string {
 // outside are folders whose packages stand outside the house: they may import
 // what they want, and no room imports them.
 func outside() []string {
-	return []string{"examples", "bench", "packaging", "internal/mcptest", "internal/oauthtest", "internal/storetest", "internal/tracetest", "internal/e2e"}
+	return []string{"examples", "bench", "packaging", "internal/mcptest", "internal/oauthtest", "internal/storetest", "internal/pgtest", "internal/tracetest", "internal/e2e"}
 }
 
 func isOutside(pkg string) bool {
