@@ -108,7 +108,7 @@ func New(o Options) (*Authorizer, error) {
 	direct := &http.Transport{Proxy: http.ProxyFromEnvironment, TLSHandshakeTimeout: requestTime, DisableKeepAlives: true}
 	a := &Authorizer{
 		name: o.Server.Name, url: u, transport: o.Server.Transport, headers: o.Server.Headers, cfg: o.Server.OAuth,
-		store: o.Store, loopback: o.Loopback, publicURL: strings.TrimSuffix(o.PublicURL, "/"), web: o.WebCallback,
+		store: traced{o.Store}, loopback: o.Loopback, publicURL: strings.TrimSuffix(o.PublicURL, "/"), web: o.WebCallback,
 		onChange: o.Changed, onElsewhere: o.ChangedElsewhere, onHappen: o.Happened, onStep: o.Step, guard: newGuard(o.Network, u.Hostname(), o.Server.OAuth.AllowHosts, log), direct: direct, log: log,
 		known: map[string]*Metadata{}, wants: map[caller.ID]*want{}, tickets: map[caller.ID]told{}, gone: map[caller.ID]bool{}, awaiting: map[string]waiter{}, burst: cmp.Or(o.Burst, beginBurst), begins: map[caller.ID]*rate.Limiter{},
 	}

@@ -18,6 +18,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"mcpo/internal/tracing"
 )
 
 const (
@@ -250,8 +252,13 @@ func (g *guard) postJSON(ctx context.Context, u *url.URL, value any) (answer, er
 
 func (g *guard) do(client *http.Client, req *http.Request) (answer, error) {
 	req.Header.Set("User-Agent", "mcpo")
-	resp, err := client.Do(req)
+	ctx, span := tracing.Start(req.Context(), tracing.Client, req.Method, "")
+	defer span.End()
+	span.Text("http.request.method", req.Method)
+	span.Text("server.address", req.URL.Hostname()) // and nothing more of where a stranger's metadata leads
+	resp, err := client.Do(req.WithContext(ctx))
 	if err != nil {
+		span.Fail(errorType(err))
 		return answer{}, fmt.Errorf("asking %s: %w", req.URL.Host, withoutURL(err))
 	}
 	defer resp.Body.Close()
@@ -262,6 +269,7 @@ func (g *guard) do(client *http.Client, req *http.Request) (answer, error) {
 	if len(body) > answerMax {
 		return answer{}, fmt.Errorf("the answer of %s is larger than 1 MiB", req.URL.Host)
 	}
+	span.Answer(tracing.Client, resp.StatusCode, "")
 	declared, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	g.log.Debug("asked an authorization server", "method", req.Method, "host", req.URL.Host, "path", req.URL.Path, "status", resp.StatusCode)
 	return answer{status: resp.StatusCode, body: body,

@@ -8,6 +8,7 @@ import (
 
 	"mcpo/internal/caller"
 	"mcpo/internal/store"
+	"mcpo/internal/tracing"
 )
 
 // renew replaces an access token, once for all who ask at the same time. stale
@@ -20,7 +21,10 @@ func (a *Authorizer) renew(ctx context.Context, who caller.ID, stale string, ref
 	flight := a.flights.DoChan(who.String(), func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), renewTime)
 		defer cancel()
-		return a.renewLocked(ctx, who, stale, refused)
+		ctx, span := tracing.Start(ctx, tracing.Internal, "refresh token", "")
+		g, err := a.renewLocked(ctx, who, stale, refused)
+		endSpan(span, err)
+		return g, err
 	})
 	select {
 	case done := <-flight:

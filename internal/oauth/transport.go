@@ -12,6 +12,7 @@ import (
 
 	"mcpo/internal/caller"
 	"mcpo/internal/config"
+	"mcpo/internal/tracing"
 )
 
 // RoundTripper puts the caller's access token into requests to the server (RFC
@@ -77,7 +78,10 @@ func (t *authorized) tokenFor(req *http.Request) (*grant, error) {
 	if err := t.a.belongs(req.URL, anyPath); err != nil {
 		return nil, err
 	}
-	return t.a.token(req.Context(), t.who)
+	ctx, span := tracing.Start(req.Context(), tracing.Internal, "get token", "")
+	g, err := t.a.token(ctx, t.who)
+	endSpan(span, err)
+	return g, err
 }
 
 // again renews the access token that the server refused, and asks once more.

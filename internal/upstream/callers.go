@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"context"
 	"time"
 
 	"mcpo/internal/caller"
@@ -13,18 +14,18 @@ func (s *Server) connectionOf(who caller.ID) *connection {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.callersOwn(who)
+	return s.callersOwn(context.Background(), who)
 }
 
 // take hands out the caller's connection for a use that give ends. Until then
 // it is not closed for being idle.
-func (s *Server) take(who caller.ID) *connection {
+func (s *Server) take(ctx context.Context, who caller.ID) *connection {
 	if s.access == nil || who == s.access.First {
 		return s.first
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c := s.callersOwn(who)
+	c := s.callersOwn(ctx, who)
 	c.users++
 	return c
 }
@@ -41,7 +42,7 @@ func (s *Server) give(c *connection) {
 
 // callersOwn finds or makes the caller's connection, while mu is held: one,
 // however many ask at the same time.
-func (s *Server) callersOwn(who caller.ID) *connection {
+func (s *Server) callersOwn(ctx context.Context, who caller.ID) *connection {
 	c := s.callers[who]
 	if c != nil {
 		c.used = time.Now()
@@ -55,6 +56,7 @@ func (s *Server) callersOwn(who caller.ID) *connection {
 	for len(s.callers) >= s.opts.MaxCallers && s.evict() {
 	}
 	c = s.connectionFor(who)
+	c.causedBy(ctx)
 	c.start()
 	return c
 }

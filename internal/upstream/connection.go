@@ -13,6 +13,7 @@ import (
 
 	"mcpo/internal/caller"
 	"mcpo/internal/config"
+	"mcpo/internal/tracing"
 	"mcpo/internal/wire"
 )
 
@@ -74,6 +75,7 @@ type connection struct {
 	used  time.Time
 
 	listeners listeners
+	cause     atomic.Pointer[tracing.Cause] // the call for which it is to be opened; nil without traces
 
 	tools   atomic.Pointer[ToolList]
 	locked  atomic.Bool                  // the caller has to log in, or has just logged in or out
@@ -158,7 +160,7 @@ func (c *connection) run() {
 	wasLost := false // an open connection was, and no other has been opened since
 	for {
 		born, login := time.Now(), c.logins.Load()
-		session, err := c.open()
+		session, err := c.openTraced()
 		if err == nil && wasLost {
 			c.dial.in.again.Add(1)
 			wasLost = false
@@ -250,8 +252,8 @@ func (c *connection) pause(d time.Duration) {
 }
 
 // open makes one attempt: dial, shake hands, list the tools.
-func (c *connection) open() (*wire.Session, error) {
-	ctx, cancel := context.WithTimeoutCause(c.ctx, c.opts.ConnectTimeout,
+func (c *connection) open(ctx context.Context) (*wire.Session, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, c.opts.ConnectTimeout,
 		errors.New("the server did not finish its start in time (CONNECTION_TIMEOUT sets how long mcpo waits)"))
 	defer cancel()
 	session, err := c.dial.open(ctx)
@@ -428,7 +430,7 @@ func (c *connection) call(ctx context.Context, name string, args json.RawMessage
 	token, done := c.listeners.add(ctx)
 	defer done()
 	for again := false; ; again = true {
-		session, err := c.get(ctx)
+		session, err := c.await(ctx)
 		if err != nil {
 			return wire.Reply{}, err
 		}
@@ -439,7 +441,7 @@ func (c *connection) call(ctx context.Context, name string, args json.RawMessage
 		if c.dial.in.quiet {
 			c.touched.Store(true)
 		}
-		reply, err := session.CallTool(ctx, tool, args, header, token)
+		reply, err := c.ask(ctx, session, tool, args, header, token)
 		if err == nil || ctx.Err() != nil {
 			return reply, err
 		}

@@ -164,12 +164,12 @@ func (s *Server) WakeOpen(who caller.ID) {
 // Ready waits until the caller has a tool list and gives it. Errors are those
 // of [Server.Call].
 func (s *Server) Ready(ctx context.Context, who caller.ID) (*ToolList, error) {
-	c := s.take(who)
+	c := s.take(ctx, who)
 	defer s.give(c)
 	if l := c.tools.Load(); l != nil && !c.locked.Load() {
 		return l, nil
 	}
-	if _, err := c.get(ctx); err != nil {
+	if _, err := c.await(ctx); err != nil {
 		return nil, err
 	}
 	return c.tools.Load(), nil
@@ -192,7 +192,7 @@ func (s *Server) Call(ctx context.Context, who caller.ID, tool string, args json
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, ErrTimeout)
 	defer cancel()
-	c := s.take(who)
+	c := s.take(ctx, who)
 	defer s.give(c)
 	reply, err := c.call(ctx, tool, args, s.cfg.Forward.Select(forwarded))
 	if errors.Is(err, context.DeadlineExceeded) {

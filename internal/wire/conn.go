@@ -69,6 +69,20 @@ type Reply struct {
 	Error  *RPCError
 }
 
+// ToolFailed reports whether the result is that of a tool which failed
+// (isError of CallToolResult).
+func (r Reply) ToolFailed() bool {
+	failed := false
+	s := scanner{data: r.Result}
+	s.space()
+	s.object(1, func(key, value []byte) {
+		if keyIs(key, "isError") {
+			failed = string(value) == "true"
+		}
+	})
+	return failed
+}
+
 // RPCError is a JSON-RPC 2.0 error object (JSON-RPC 2.0 §5.1).
 type RPCError struct {
 	Code    int64           `json:"code"`

@@ -88,7 +88,7 @@ func TestAgainstTheSDK(t *testing.T) {
 			if test.cancels {
 				cancelSlow(t, s, server, tools["slow"])
 			}
-			if _, err := s.CallTool(t.Context(), tools["echo"], raw(`{"text":"again"}`), nil, ""); err != nil {
+			if _, err := s.CallTool(t.Context(), tools["echo"], raw(`{"text":"again"}`), nil, CallMeta{}); err != nil {
 				t.Errorf("a call at the end: %v", err)
 			}
 		})
@@ -126,11 +126,11 @@ func useTools(t *testing.T, s *Session) map[string]Tool {
 		t.Fatalf("%d tools, want 3", len(tools))
 	}
 	text := strings.Repeat("é\\n", 10_000)
-	reply, err := s.CallTool(t.Context(), tools["echo"], raw(`{"text":"`+text+`"}`), nil, "")
+	reply, err := s.CallTool(t.Context(), tools["echo"], raw(`{"text":"`+text+`"}`), nil, CallMeta{})
 	if err != nil || !strings.Contains(string(reply.Result), text) {
 		t.Errorf("echo: %.100s, error %v", reply.Result, err)
 	}
-	if reply, err := s.CallTool(t.Context(), tools["note"], raw(`{"text":""}`), nil, ""); err != nil || reply.Error != nil {
+	if reply, err := s.CallTool(t.Context(), tools["note"], raw(`{"text":""}`), nil, CallMeta{}); err != nil || reply.Error != nil {
 		t.Errorf("note: %v, error %v", reply.Error, err)
 	}
 	reply, err = s.Call(t.Context(), Request{Method: "no/such", Params: appendMeta([]byte("{}"), s.meta)})
@@ -172,7 +172,7 @@ func cancelSlow(t *testing.T, s *Session, server *sdkServer, slow Tool) {
 		<-server.running
 		cancel()
 	}()
-	if _, err := s.CallTool(ctx, slow, raw(`{"text":""}`), nil, ""); err != context.Canceled {
+	if _, err := s.CallTool(ctx, slow, raw(`{"text":""}`), nil, CallMeta{}); err != context.Canceled {
 		t.Errorf("the cancelled call: error %v", err)
 	}
 	within(t, server.cancelled, "the cancellation at the server")

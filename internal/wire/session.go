@@ -179,14 +179,39 @@ func requestMeta(self Identity) json.RawMessage {
 		`,"io.modelcontextprotocol/clientCapabilities":{}}`)
 }
 
-// watchedMeta is meta with a progress token. From 2026-07-28 on, what a server
-// logs of a request has to be asked for too.
-func watchedMeta(meta json.RawMessage, progress string) json.RawMessage {
-	asks := `"progressToken":"` + progress + `"}`
-	if meta == nil {
-		return json.RawMessage("{" + asks)
+// CallMeta is what a call says of itself beside the tool's arguments. Its zero
+// value says nothing.
+type CallMeta struct {
+	// Progress is a token of letters, digits and - under which the server is asked
+	// to tell how far it has come, or "" not to ask.
+	Progress string
+	// Traceparent and Tracestate are the span that the call is made in (W3C Trace
+	// Context §3.2, §3.3; SEP-414), "" for none.
+	Traceparent, Tracestate string
+}
+
+// over is meta with what the call says. From 2026-07-28 on, what a server logs of
+// a request has to be asked for too.
+func (c CallMeta) over(meta json.RawMessage) json.RawMessage {
+	if c == (CallMeta{}) {
+		return meta
 	}
-	return append(meta[:len(meta)-1:len(meta)-1], `,"io.modelcontextprotocol/logLevel":"info",`+asks...)
+	own := append(make(json.RawMessage, 0, len(meta)+256), '{')
+	if meta != nil {
+		own = append(append(own[:0], meta[:len(meta)-1]...), ',')
+	}
+	if c.Progress != "" && meta != nil {
+		own = append(own, `"io.modelcontextprotocol/logLevel":"info",`...)
+	}
+	for _, m := range [...]struct{ name, value string }{{"progressToken", c.Progress}, {"traceparent", c.Traceparent}, {"tracestate", c.Tracestate}} {
+		if m.value != "" {
+			quoted, _ := json.Marshal(m.value) // a string always marshals
+			own = append(append(own, `"`+m.name+`":`...), quoted...)
+			own = append(own, ',')
+		}
+	}
+	own[len(own)-1] = '}'
+	return own
 }
 
 // appendMeta adds _meta as the last member of the JSON object params.
@@ -249,14 +274,9 @@ func (s *Session) ListTools(ctx context.Context) ([]Tool, error) {
 }
 
 // CallTool calls a tool with arguments that are a JSON object, sent as they
-// are. progress is a token of letters, digits and - under which the server is
-// asked to tell how far it has come, or "" not to ask. The reply may be an error
-// of the server's; see [Conn.Call] for errors.
-func (s *Session) CallTool(ctx context.Context, t Tool, args json.RawMessage, forwarded http.Header, progress string) (Reply, error) {
-	meta := s.meta
-	if progress != "" {
-		meta = watchedMeta(meta, progress)
-	}
+// are. The reply may be an error of the server's; see [Conn.Call] for errors.
+func (s *Session) CallTool(ctx context.Context, t Tool, args json.RawMessage, forwarded http.Header, call CallMeta) (Reply, error) {
+	meta := call.over(s.meta)
 	params := make([]byte, 0, 32+len(t.quoted)+len(args)+len(meta))
 	params = append(params, `{"name":`...)
 	params = append(params, t.quoted...)

@@ -40,7 +40,7 @@ func TestHandshakeVersions(t *testing.T) {
 				if err != nil || len(tools) == 0 {
 					t.Fatalf("%d tools, %v", len(tools), err)
 				}
-				reply, err := s.CallTool(testContext(t), tools[0], json.RawMessage(`{}`), nil, "")
+				reply, err := s.CallTool(testContext(t), tools[0], json.RawMessage(`{}`), nil, CallMeta{})
 				if err != nil || reply.Error != nil && reply.Error.Code != -32602 {
 					t.Errorf("reply = %s, %v, %v", reply.Result, reply.Error, err)
 				}

@@ -83,7 +83,7 @@ func TestStdioServesRealServer(t *testing.T) {
 	if len(names) < 5 {
 		t.Fatalf("only %d tools over all pages", len(names))
 	}
-	reply, err := s.CallTool(testContext(t), names["echo"], json.RawMessage("{\n \"message\": \"hé\\n\"\r\n}"), nil, "")
+	reply, err := s.CallTool(testContext(t), names["echo"], json.RawMessage("{\n \"message\": \"hé\\n\"\r\n}"), nil, CallMeta{})
 	if err != nil || reply.Error != nil || !strings.Contains(string(reply.Result), `hé\n`) {
 		t.Errorf("echo = %s, %v, %v", reply.Result, reply.Error, err)
 	}
@@ -117,7 +117,7 @@ func TestStdioBigReply(t *testing.T) {
 	tool, _ := parseTool(json.RawMessage(`{"name":"big"}`))
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		reply, err := s.CallTool(testContext(t), tool, json.RawMessage(`{"bytes":100000000}`), nil, "")
+		reply, err := s.CallTool(testContext(t), tool, json.RawMessage(`{"bytes":100000000}`), nil, CallMeta{})
 		if err != nil || len(reply.Result) < 100_000_000 {
 			t.Errorf("big reply: %d bytes, %v", len(reply.Result), err)
 		}
