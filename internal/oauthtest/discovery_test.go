@@ -2,6 +2,9 @@ package oauthtest_test
 
 import (
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -142,5 +145,28 @@ func TestAnswersCanBeReplaced(t *testing.T) {
 	p.s.Set(func(o *oauthtest.Options) { o.Instead["metadata"] = oauthtest.Answer{Status: http.StatusTeapot} })
 	if r := p.get(p.s.Issuer + as); r.status != http.StatusTeapot {
 		t.Errorf("after Set it answers %d", r.status)
+	}
+}
+
+// TestBehindProxies: the origins are those of proxies in between, one for each.
+func TestBehindProxies(t *testing.T) {
+	to := [2]*url.URL{{Scheme: "http"}, {Scheme: "http"}} // hosts to be told
+	var public [2]string
+	for i := range to {
+		proxy := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(to[i]) }})
+		t.Cleanup(proxy.Close)
+		public[i] = proxy.URL
+	}
+	p := visit(t, oauthtest.Options{SeparateOrigin: true, Public: public[0], PublicOther: public[1], AutoApprove: true})
+	to[0].Host, to[1].Host = p.s.Addr, p.s.OtherAddr
+	if p.s.MCP != public[0]+"/mcp" || p.s.Issuer != public[1] {
+		t.Fatalf("the server is at %s, its issuer at %s", p.s.MCP, p.s.Issuer)
+	}
+	session, err := p.connect(p.login(oauthtest.BrowseOptions{}).text("access_token"), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := call(testContext(t), session, "whoami", nil); err != nil || got != "alice" {
+		t.Errorf("the call through the proxy: %q, %v", got, err)
 	}
 }

@@ -16,6 +16,7 @@ type records struct {
 	refresh   map[string]*refresh
 	people    map[string]string // who signed in, by cookie
 	issued    []string          // every access and refresh token
+	replays   int               // how often a used refresh token came again
 }
 
 type client struct {
@@ -59,8 +60,9 @@ type access struct {
 
 type refresh struct {
 	*grant
-	expires time.Time
-	used    bool
+	expires  time.Time
+	replaced bool // a new one was issued
+	used     bool // and this one is no good any more
 }
 
 func newRecords(o Options) *records {
@@ -108,9 +110,9 @@ func (s *Server) RevokeAll() {
 // restart does. [Server.Tokens] still lists what was issued.
 func (s *Server) Forget() {
 	s.mu.Lock()
-	issued := s.records.issued
+	issued, replays := s.records.issued, s.records.replays
 	s.records = newRecords(s.o)
-	s.records.issued = issued
+	s.records.issued, s.records.replays = issued, replays
 	s.mu.Unlock()
 	s.resetMCP()
 }
@@ -120,6 +122,14 @@ func (s *Server) Tokens() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.records.issued)
+}
+
+// Replays is how often a refresh token came that was used before, with every
+// kind of Rotation that has new ones.
+func (s *Server) Replays() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.records.replays
 }
 
 // Active tells whether a token, of either kind, would be accepted now.

@@ -24,6 +24,9 @@ type Server struct {
 	// Other is an origin on which nothing is but what Options moves to it: the
 	// authorization server with SeparateOrigin, endpoints with CrossOrigin.
 	Other string
+	// Addr and OtherAddr are where the two origins listen, as host and port: what
+	// a proxy in between forwards to.
+	Addr, OtherAddr string
 
 	mcpOrigin, issuerOrigin string
 	sse                     bool
@@ -69,11 +72,12 @@ func New(o Options) (*Server, error) {
 		return nil, fmt.Errorf("listening on a second origin: %w", err)
 	}
 	s := &Server{now: o.Now, sse: o.SSE, traffic: newTraffic(), closed: make(chan struct{}), o: o,
-		records: newRecords(o), spent: map[string]int{}, lost: map[string]int{}}
+		records: newRecords(o), spent: map[string]int{}, lost: map[string]int{},
+		Addr: first.Addr().String(), OtherAddr: second.Addr().String()}
 	if s.now == nil {
 		s.now = time.Now
 	}
-	s.mcpOrigin, s.Other = origin(first, o), origin(second, o)
+	s.mcpOrigin, s.Other = cmp.Or(o.Public, origin(first, o)), cmp.Or(o.PublicOther, origin(second, o))
 	s.issuerOrigin = s.mcpOrigin
 	if o.SeparateOrigin {
 		s.issuerOrigin = s.Other

@@ -15,6 +15,10 @@ type Options struct {
 	Addr string
 	// Host is the name in every URL, "127.0.0.1" when empty.
 	Host string
+	// Public and PublicOther are the two origins as others know them, such as
+	// "http://127.0.0.1:8080" of a proxy in between; where the server listens
+	// itself when empty.
+	Public, PublicOther string
 	// IssuerPath puts a path into the issuer, such as "/tenant".
 	IssuerPath string
 	// SeparateOrigin moves the authorization server to an origin of its own.

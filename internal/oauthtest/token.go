@@ -142,6 +142,9 @@ func (s *Server) refresh(o Options, c *client, form url.Values) (map[string]any,
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	old := s.records.refresh[form.Get("refresh_token")]
+	if old != nil && old.replaced {
+		s.records.replays++
+	}
 	bad := &refusal{cmp.Or(o.GrantErrorStatus, http.StatusBadRequest), "invalid_grant", "the refresh token is not known"}
 	if old == nil || old.client != c.id || old.over || !s.now().Before(old.expires) {
 		return nil, bad
@@ -172,7 +175,7 @@ func (s *Server) refresh(o Options, c *client, form url.Values) (map[string]any,
 func (s *Server) rotate(o Options, old *refresh, token string, answer map[string]any) {
 	switch o.Rotation {
 	case RotateStrictly, RotateKindly:
-		old.used = o.Rotation == RotateStrictly
+		old.replaced, old.used = true, o.Rotation == RotateStrictly
 		answer["refresh_token"] = s.records.newRefresh(old.grant, s.now().Add(cmp.Or(o.RefreshTTL, 30*24*time.Hour)))
 	case RepeatToken:
 		answer["refresh_token"] = token

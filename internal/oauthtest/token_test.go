@@ -138,6 +138,9 @@ func TestRotation(t *testing.T) {
 			if p.s.Active(first.text("access_token")) != c.again {
 				t.Errorf("after that the access token is good: %v", !c.again)
 			}
+			if n, want := p.s.Replays(), map[string]int{"new": 1}[c.answered]; n != want {
+				t.Errorf("a used refresh token came again %d times, want %d", n, want)
+			}
 		})
 	}
 }
