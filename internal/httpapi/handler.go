@@ -13,6 +13,7 @@ import (
 	"mcpo/internal/config"
 	"mcpo/internal/httpapi/pages"
 	"mcpo/internal/oauth"
+	"mcpo/internal/tracing"
 )
 
 // Options say how the handler serves.
@@ -38,6 +39,8 @@ type Options struct {
 	Audit *audit.Log
 	// Chat shows in chats what a person has to do there; nil shows nothing.
 	Chat *chat.Poster
+	// Tracer begins the spans of calls; nil begins none.
+	Tracer *tracing.Tracer
 	// Store tells why the store that replicas share cannot be reached, nil while
 	// it can; shared is false where there is none. A nil Store is none either.
 	Store func() (shared bool, err error)
