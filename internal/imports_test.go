@@ -26,8 +26,8 @@ func mayImport() map[string][]string {
 	leaf := []string{}
 	return map[string][]string{
 		"cmd/mcpo":               {"internal/app", "internal/config"},
-		"internal/app":           {"internal/httpapi", "internal/audit", "internal/metrics", "internal/chat", "internal/upstream", "internal/oauth", "internal/store", "internal/tracing", "internal/wire", "internal/config", "internal/caller"},
-		"internal/httpapi":       {"internal/httpapi/pages", "internal/audit", "internal/metrics", "internal/chat", "internal/openapi", "internal/upstream", "internal/oauth", "internal/tracing", "internal/wire", "internal/config", "internal/caller"},
+		"internal/app":           {"internal/httpapi", "internal/audit", "internal/metrics", "internal/chat", "internal/limit", "internal/upstream", "internal/oauth", "internal/store", "internal/tracing", "internal/wire", "internal/config", "internal/caller"},
+		"internal/httpapi":       {"internal/httpapi/pages", "internal/audit", "internal/metrics", "internal/chat", "internal/limit", "internal/openapi", "internal/upstream", "internal/oauth", "internal/tracing", "internal/wire", "internal/config", "internal/caller"},
 		"internal/httpapi/pages": leaf,
 		"internal/upstream":      {"internal/tracing", "internal/wire", "internal/config", "internal/caller"},
 		"internal/oauth":         {"internal/store", "internal/tracing", "internal/config", "internal/caller"},

@@ -88,6 +88,7 @@ func (a *app) swap(cfg *config.Config) (gone []httpapi.Served, err error) {
 	for i := range next {
 		next[i].Identify = identities.of(next[i].Server.Config().OAuth)
 		next[i].WebUI = cfg.Identity.WebUIURL
+		a.protect(&next[i], cfg.Servers[i])
 	}
 	a.servers = next
 	a.handler.Publish(httpapi.NewGeneration(next, a.opts.ConfigPath == "", identities.of(nil)))

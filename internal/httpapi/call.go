@@ -13,8 +13,8 @@ import (
 
 	"mcpo/internal/audit"
 	"mcpo/internal/caller"
+	"mcpo/internal/limit"
 	"mcpo/internal/openapi"
-	"mcpo/internal/tracing"
 	"mcpo/internal/upstream"
 )
 
@@ -25,8 +25,6 @@ const rawResult = "application/vnd.mcp.result+json"
 func (h *Handler) serveCall(w http.ResponseWriter, r *http.Request, m *mount, tool string) {
 	start := time.Now()
 	id := h.ids.of(r)
-	r, span := h.trace(r, m)
-	defer span.End()
 	w.Header()["X-Request-Id"] = []string{id}
 	who, body, err := h.call(w, r, m, tool, id)
 	status, refusal := http.StatusOK, (*answer)(nil)
@@ -34,7 +32,6 @@ func (h *Handler) serveCall(w http.ResponseWriter, r *http.Request, m *mount, to
 		refusal = answerOf(err, m.server.Name(), tool)
 		status = refusal.status
 	}
-	traceAnswer(span, status, refusal)
 	written := h.writesCall(who)
 	if written {
 		h.opts.Audit.Write(audit.Entry{ // before anybody has the answer
@@ -57,19 +54,19 @@ func (h *Handler) serveCall(w http.ResponseWriter, r *http.Request, m *mount, to
 
 // call does everything up to the response's body, and tells who called.
 func (h *Handler) call(w http.ResponseWriter, r *http.Request, m *mount, tool, id string) (caller.ID, []byte, error) {
-	who, refused := h.whoTraced(r, m)
+	who, refused := h.who(r, m)
 	if refused != nil {
 		return caller.ID{}, nil, refused
 	}
 	t := h.talkOf(r, m, who.ID, tool, id)
-	body, err := h.callAs(w, t.listen(r), m, who.ID, tool)
+	body, err := h.callWithin(w, t.listen(r), m, who.ID, tool)
 	err = h.loginError(r.Context(), m, who, err)
 	t.end(err, who.ID, &h.hopes)
 	return who.ID, body, err
 }
 
-// callAs is the call of a caller who may make it.
-func (h *Handler) callAs(w http.ResponseWriter, r *http.Request, m *mount, who caller.ID, tool string) ([]byte, error) {
+// callAs is the call of a caller who may make it, when its place says so.
+func (h *Handler) callAs(w http.ResponseWriter, r *http.Request, m *mount, who caller.ID, tool string, place *limit.Place[caller.ID]) ([]byte, error) {
 	op, err := h.operation(r.Context(), m, who, tool)
 	for next := h.successor(m, err); next != nil; next = h.successor(m, err) {
 		m = next
@@ -80,6 +77,9 @@ func (h *Handler) callAs(w http.ResponseWriter, r *http.Request, m *mount, who c
 	}
 	body, err := h.readBody(w, r)
 	if err != nil {
+		return nil, err
+	}
+	if err := place.Wait(r.Context()); err != nil {
 		return nil, err
 	}
 	op.WarnUnchecked(func(reason error) {
@@ -207,9 +207,6 @@ func (h *Handler) logCall(ctx context.Context, server, tool string, status int, 
 	}
 	attrs := []slog.Attr{slog.String("server", server), slog.String("tool", cut(tool, 100)), slog.Int("status", status),
 		slog.Duration("duration", took.Round(time.Microsecond)), slog.String("request_id", id)}
-	if traceID, spanID := tracing.IDs(ctx); traceID != "" {
-		attrs = append(attrs, slog.String("trace_id", traceID), slog.String("span_id", spanID))
-	}
 	if err != nil && level == slog.LevelWarn {
 		attrs = append(attrs, slog.Any("error", err))
 	}

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"time"
 
+	"mcpo/internal/limit"
 	"mcpo/internal/oauth"
 	"mcpo/internal/openapi"
 	"mcpo/internal/upstream"
@@ -54,6 +55,8 @@ func answerOf(err error, server, tool string) *answer {
 		lost        *upstream.LostError
 		status      *wire.StatusError
 		tooLarge    *http.MaxBytesError
+		exceeded    *limit.ExceededError
+		open        *limit.OpenError
 	)
 	switch {
 	case errors.As(err, &known):
@@ -67,6 +70,10 @@ func answerOf(err error, server, tool string) *answer {
 	case errors.As(err, &tooLarge):
 		return say(http.StatusRequestEntityTooLarge,
 			"The request body is larger than %d bytes. Send less, or ask the operator to raise --max-body.", tooLarge.Limit)
+	case errors.As(err, &exceeded):
+		return overLimit(exceeded, server)
+	case errors.As(err, &open):
+		return onlyFails(open, server)
 	case errors.Is(err, upstream.ErrUnknownTool):
 		return say(http.StatusNotFound, "Server %q has no tool %q. Its tools are listed in its openapi.json.", server, tool)
 	case errors.Is(err, upstream.ErrTimeout):

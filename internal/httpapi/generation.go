@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"mcpo/internal/caller"
+	"mcpo/internal/limit"
 	"mcpo/internal/oauth"
 	"mcpo/internal/openapi"
 	"mcpo/internal/upstream"
@@ -33,6 +34,10 @@ type Served struct {
 	// WebUI is where Open WebUI takes lines for its chats, without a slash at its
 	// end; "" where it takes none.
 	WebUI string
+	// Limiter holds each caller to what the server allows, and Breaker spares
+	// them a server that only fails; nil for neither.
+	Limiter *limit.Limiter[caller.ID]
+	Breaker *limit.Breaker[caller.ID]
 }
 
 // NewGeneration lends servers to the handler. With single set there is just
@@ -44,7 +49,7 @@ func NewGeneration(servers []Served, single bool, identify *caller.Identifier) *
 	}
 	g := &Generation{byName: make(map[string]*mount, len(servers)), identify: identify}
 	for _, s := range servers {
-		m := &mount{server: s.Server, logins: s.Logins, identify: cmp.Or(s.Identify, identify), webUI: s.WebUI}
+		m := &mount{server: s.Server, logins: s.Logins, identify: cmp.Or(s.Identify, identify), webUI: s.WebUI, limiter: s.Limiter, breaker: s.Breaker}
 		g.servers = append(g.servers, m)
 		g.byName[s.Server.Name()] = m
 	}
@@ -61,8 +66,10 @@ type mount struct {
 	logins *oauth.Authorizer // nil without
 	// identify tells the callers of this server apart.
 	identify *caller.Identifier
-	single   bool   // its tools are at the root
-	webUI    string // takes lines for chats; "" without
+	single   bool                      // its tools are at the root
+	webUI    string                    // takes lines for chats; "" without
+	limiter  *limit.Limiter[caller.ID] // nil without, as the breaker
+	breaker  *limit.Breaker[caller.ID]
 
 	views sync.Map   // view → *openapi.Document
 	mu    sync.Mutex // one builds, the others wait for it

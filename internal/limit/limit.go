@@ -85,7 +85,6 @@ func New[K comparable](r Rules) *Limiter[K] {
 	if r.PerSecond <= 0 && r.Concurrent <= 0 {
 		return nil
 	}
-	r.Burst = max(r.Burst, 1)
 	l := &Limiter[K]{rules: r, max: maxCallers, callers: map[K]*queue[K]{}}
 	l.crowd = newQueue(l)
 	return l
@@ -215,7 +214,7 @@ type queue[K comparable] struct {
 func newQueue[K comparable](l *Limiter[K]) *queue[K] {
 	q := &queue[K]{limiter: l}
 	if l.rules.PerSecond > 0 {
-		q.bucket = rate.NewLimiter(rate.Limit(l.rules.PerSecond), l.rules.Burst)
+		q.bucket = rate.NewLimiter(rate.Limit(l.rules.PerSecond), max(l.rules.Burst, 1))
 	}
 	return q
 }
