@@ -74,27 +74,23 @@ func Start(ctx context.Context, kind Kind, name, target string) (context.Context
 	return ctx, Span{span}
 }
 
-// Cause is a span that has others do something which it does not end with. Its
-// zero value is none.
+// Cause is a span that has others do something which it does not end with.
 type Cause struct {
 	span     trace.SpanContext
 	provider trace.TracerProvider
 }
 
-// CauseOf is the span of ctx.
-func CauseOf(ctx context.Context) Cause {
+// CauseOf is the span of ctx, nil where there is none that anybody sees.
+func CauseOf(ctx context.Context) *Cause {
 	span := trace.SpanFromContext(ctx)
 	if !span.SpanContext().IsSampled() {
-		return Cause{}
+		return nil
 	}
-	return Cause{span.SpanContext(), span.TracerProvider()}
+	return &Cause{span.SpanContext(), span.TracerProvider()}
 }
 
-// Start begins a trace that has a link to its cause, or nothing without a cause.
-func (c Cause) Start(ctx context.Context, name string) (context.Context, Span) {
-	if c.provider == nil {
-		return ctx, Span{}
-	}
+// Start begins a trace that has a link to its cause.
+func (c *Cause) Start(ctx context.Context, name string) (context.Context, Span) {
 	ctx, span := c.provider.Tracer(scope).Start(ctx, name, trace.WithNewRoot(), trace.WithLinks(trace.Link{SpanContext: c.span}))
 	return ctx, Span{span}
 }

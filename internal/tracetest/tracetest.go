@@ -1,0 +1,195 @@
+// Package tracetest is a collector of traces for tests.
+//
+// The walk of a span: an exporter posts it (OTLP/HTTP, protobuf) → it is decoded,
+// and kept as it came and in few words → the test that awaits it is woken.
+//
+// It is imported by tests only.
+package tracetest
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
+	commonv1 "go.opentelemetry.io/proto/otlp/common/v1"
+	tracev1 "go.opentelemetry.io/proto/otlp/trace/v1"
+	"google.golang.org/protobuf/proto"
+)
+
+// Collector receives spans at URL, which is a base for /v1/traces.
+type Collector struct {
+	URL string
+
+	mu       sync.Mutex
+	spans    []Span
+	raw      bytes.Buffer
+	header   http.Header
+	resource map[string]string
+	news     chan struct{} // closed and replaced when spans arrive
+}
+
+// Span is what a test wants to know of a span. Ids are hexadecimal digits.
+type Span struct {
+	Trace, ID, Parent, State string
+	Name, Kind               string // Kind is INTERNAL, SERVER or CLIENT
+	Error                    bool
+	Attributes               map[string]string
+	Links                    []string // ids of spans
+}
+
+// Start starts a collector for a test.
+func Start(t testing.TB) *Collector {
+	t.Helper()
+	c := &Collector{news: make(chan struct{})}
+	s := httptest.NewServer(c)
+	t.Cleanup(func() {
+		s.CloseClientConnections()
+		s.Close()
+	})
+	c.URL = s.URL
+	return c
+}
+
+// ServeHTTP takes spans (OpenTelemetry Protocol, "OTLP/HTTP").
+func (c *Collector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := read(r)
+	var request collector.ExportTraceServiceRequest
+	if err != nil || r.Method != http.MethodPost || r.URL.Path != "/v1/traces" ||
+		r.Header.Get("Content-Type") != "application/x-protobuf" || proto.Unmarshal(body, &request) != nil {
+		http.Error(w, "no spans in protobuf", http.StatusBadRequest)
+		return
+	}
+	c.take(r.Header, body, &request)
+	w.Header().Set("Content-Type", "application/x-protobuf")
+}
+
+func read(r *http.Request) ([]byte, error) {
+	if r.Header.Get("Content-Encoding") != "gzip" {
+		return io.ReadAll(r.Body)
+	}
+	unzipped, err := gzip.NewReader(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(unzipped)
+}
+
+func (c *Collector) take(header http.Header, body []byte, request *collector.ExportTraceServiceRequest) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.header = header.Clone()
+	c.raw.Write(body)
+	for _, resource := range request.GetResourceSpans() {
+		c.resource = attributes(resource.GetResource().GetAttributes())
+		for _, scope := range resource.GetScopeSpans() {
+			for _, s := range scope.GetSpans() {
+				c.spans = append(c.spans, span(s))
+			}
+		}
+	}
+	close(c.news)
+	c.news = make(chan struct{})
+}
+
+func span(s *tracev1.Span) Span {
+	seen := Span{
+		Trace: hex.EncodeToString(s.GetTraceId()), ID: hex.EncodeToString(s.GetSpanId()), Parent: hex.EncodeToString(s.GetParentSpanId()),
+		State: s.GetTraceState(), Name: s.GetName(), Kind: strings.TrimPrefix(s.GetKind().String(), "SPAN_KIND_"),
+		Error: s.GetStatus().GetCode() == tracev1.Status_STATUS_CODE_ERROR, Attributes: attributes(s.GetAttributes()),
+	}
+	for _, link := range s.GetLinks() {
+		seen.Links = append(seen.Links, hex.EncodeToString(link.GetSpanId()))
+	}
+	return seen
+}
+
+func attributes(all []*commonv1.KeyValue) map[string]string {
+	m := map[string]string{}
+	for _, a := range all {
+		switch v := a.GetValue().GetValue().(type) {
+		case *commonv1.AnyValue_StringValue:
+			m[a.GetKey()] = v.StringValue
+		case *commonv1.AnyValue_IntValue:
+			m[a.GetKey()] = fmt.Sprint(v.IntValue)
+		default:
+			m[a.GetKey()] = a.GetValue().String()
+		}
+	}
+	return m
+}
+
+// Spans are all that have arrived.
+func (c *Collector) Spans() []Span {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.spans)
+}
+
+// Raw is every byte of every message, decompressed.
+func (c *Collector) Raw() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.raw.String()
+}
+
+// Header is that of the latest message.
+func (c *Collector) Header() http.Header {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.header
+}
+
+// Resource is what the latest message says of its sender.
+func (c *Collector) Resource() map[string]string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.resource
+}
+
+// Await waits until a span of that name has arrived, and gives the latest one.
+func (c *Collector) Await(ctx context.Context, t testing.TB, name string) Span {
+	t.Helper()
+	for {
+		c.mu.Lock()
+		spans, news := c.spans, c.news
+		c.mu.Unlock()
+		for _, s := range slices.Backward(spans) {
+			if s.Name == name {
+				return s
+			}
+		}
+		select {
+		case <-news:
+		case <-ctx.Done():
+			t.Fatalf("no span %q arrived; there are: %v", name, Names(spans))
+		}
+	}
+}
+
+// Names are the names of spans, in the order of their ends.
+func Names(spans []Span) (names []string) {
+	for _, s := range spans {
+		names = append(names, s.Name)
+	}
+	return names
+}
+
+// Below are the spans whose parent is the one with that id.
+func (c *Collector) Below(id string) (below []Span) {
+	for _, s := range c.Spans() {
+		if s.Parent == id {
+			below = append(below, s)
+		}
+	}
+	return below
+}
