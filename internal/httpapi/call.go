@@ -15,6 +15,7 @@ import (
 	"mcpo/internal/caller"
 	"mcpo/internal/limit"
 	"mcpo/internal/openapi"
+	"mcpo/internal/tracing"
 	"mcpo/internal/upstream"
 )
 
@@ -25,6 +26,8 @@ const rawResult = "application/vnd.mcp.result+json"
 func (h *Handler) serveCall(w http.ResponseWriter, r *http.Request, m *mount, tool string) {
 	start := time.Now()
 	id := h.ids.of(r)
+	r, span := h.trace(r, m)
+	defer span.End()
 	w.Header()["X-Request-Id"] = []string{id}
 	who, body, err := h.call(w, r, m, tool, id)
 	status, refusal := http.StatusOK, (*answer)(nil)
@@ -32,6 +35,7 @@ func (h *Handler) serveCall(w http.ResponseWriter, r *http.Request, m *mount, to
 		refusal = answerOf(err, m.server.Name(), tool)
 		status = refusal.status
 	}
+	traceAnswer(span, status, refusal)
 	written := h.writesCall(who)
 	if written {
 		h.opts.Audit.Write(audit.Entry{ // before anybody has the answer
@@ -54,7 +58,7 @@ func (h *Handler) serveCall(w http.ResponseWriter, r *http.Request, m *mount, to
 
 // call does everything up to the response's body, and tells who called.
 func (h *Handler) call(w http.ResponseWriter, r *http.Request, m *mount, tool, id string) (caller.ID, []byte, error) {
-	who, refused := h.who(r, m)
+	who, refused := h.whoTraced(r, m)
 	if refused != nil {
 		return caller.ID{}, nil, refused
 	}
@@ -207,6 +211,9 @@ func (h *Handler) logCall(ctx context.Context, server, tool string, status int, 
 	}
 	attrs := []slog.Attr{slog.String("server", server), slog.String("tool", cut(tool, 100)), slog.Int("status", status),
 		slog.Duration("duration", took.Round(time.Microsecond)), slog.String("request_id", id)}
+	if traceID, spanID := tracing.IDs(ctx); traceID != "" {
+		attrs = append(attrs, slog.String("trace_id", traceID), slog.String("span_id", spanID))
+	}
 	if err != nil && level == slog.LevelWarn {
 		attrs = append(attrs, slog.Any("error", err))
 	}
