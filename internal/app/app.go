@@ -16,6 +16,7 @@ import (
 	"mcpo/internal/chat"
 	"mcpo/internal/config"
 	"mcpo/internal/httpapi"
+	"mcpo/internal/tracing"
 )
 
 // Limits of what a connection from outside may cost before a request is known.
@@ -34,6 +35,7 @@ type app struct {
 	audit   *audit.Log // nil without
 	chats   *chat.Poster
 	prompt  *prompt
+	tracer  *tracing.Tracer // nil without
 
 	beside   sync.WaitGroup  // what goes on beside the serving, until stopping
 	draining sync.WaitGroup  // servers of older generations that finish their calls
@@ -47,6 +49,11 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
+	tracer, err := tracing.Open(o.Build, o.Log)
+	if err != nil {
+		return err
+	}
+	defer tracer.Close() // when everything else is over
 	listener, err := listen(o)
 	if err != nil {
 		return err
@@ -62,6 +69,7 @@ func Run(ctx context.Context, o Options) error {
 	stopping, hurry := context.WithCancel(context.Background())
 	defer hurry()
 	a := &app{opts: o, audit: written, chats: chats, stopping: stopping, prompt: newPrompt(o.Terminal)}
+	a.tracer = tracer
 	handler, wrapped := httpapi.New(a.httpOptions(cfg, listener.Addr()))
 	a.handler = handler
 	a.logins = newLogins(o, publicURL(o, cfg, listener.Addr()), o.PublicURL != "" || cfg.PublicURL != "", http.HandlerFunc(handler.ServeCallback))
@@ -166,7 +174,7 @@ func (a *app) httpOptions(cfg *config.Config, addr net.Addr) httpapi.Options {
 	return httpapi.Options{
 		Key: o.APIKey, StrictAuth: o.StrictAuth, CORSOrigins: o.CORSAllowOrigins,
 		RootPath: o.RootPath, PathPrefix: o.PathPrefix, PublicURL: publicURL(o, cfg, addr), Loopback: isLoopback(addr),
-		Name: o.Name, Description: o.Description, Version: o.Version, MaxBody: o.MaxBody, Audit: a.audit, Chat: a.chats, Log: o.Log,
+		Name: o.Name, Description: o.Description, Version: o.Version, MaxBody: o.MaxBody, Audit: a.audit, Chat: a.chats, Tracer: a.tracer, Log: o.Log,
 	}
 }
 
