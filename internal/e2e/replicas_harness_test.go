@@ -37,6 +37,7 @@ const (
 type shared struct {
 	config map[string]any                 // the storage block
 	open   func(t *testing.T) oauth.Store // the same place, for the test to look into
+	tells  bool                           // it tells replicas what others change
 }
 
 // onEachStorage tells a story about replicas for every kind of storage.
