@@ -44,7 +44,7 @@ func TestAllTransports(t *testing.T) {
 				}
 				got = append(got, tool.Name)
 			}
-			want := []string{"add", "add_tool", "big", "echo", "fail", "slow", "structured", "types", "whoami"}
+			want := []string{"add", "add_tool", "big", "echo", "fail", "meta", "slow", "structured", "types", "whoami"}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("tools (-want +got):\n%s", diff)
 			}

@@ -28,7 +28,7 @@ type Options struct {
 }
 
 // NewServer makes a server with the tools echo, add, slow, big, fail, types,
-// structured, whoami and add_tool. Each describes itself.
+// structured, whoami, meta and add_tool. Each describes itself.
 func NewServer(o Options) *mcp.Server {
 	if o.Name == "" {
 		o.Name = "mcptest"
@@ -49,6 +49,7 @@ func NewServer(o Options) *mcp.Server {
 	s.AddTool(&mcp.Tool{Name: "structured", Description: "Answers with structured content that a float cannot hold.",
 		InputSchema: schema(`{}`, ""), OutputSchema: schema(`{"id":{"type":"integer"},"ratio":{"type":"number"}}`, "id,ratio")}, structured)
 	add(s, "whoami", "Answers with the headers of the HTTP request that carried the call.", `{}`, "", whoami)
+	add(s, "meta", "Answers with the _meta of the call.", `{}`, "", meta)
 	add(s, "add_tool", "Adds a tool of that name, which answers with its own name.",
 		`{"name":{"type":"string","minLength":1}}`, "name", adder(s))
 	return s
@@ -155,6 +156,14 @@ func whoami(_ context.Context, r *mcp.CallToolRequest) (*mcp.CallToolResult, err
 		return text("{}"), nil
 	}
 	b, err := json.Marshal(r.Extra.Header)
+	if err != nil {
+		return nil, err
+	}
+	return text(string(b)), nil
+}
+
+func meta(_ context.Context, r *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+	b, err := json.Marshal(r.Params.Meta)
 	if err != nil {
 		return nil, err
 	}
