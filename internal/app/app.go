@@ -16,6 +16,7 @@ import (
 	"mcpo/internal/chat"
 	"mcpo/internal/config"
 	"mcpo/internal/httpapi"
+	"mcpo/internal/metrics"
 	"mcpo/internal/tracing"
 )
 
@@ -32,7 +33,8 @@ type app struct {
 	handler *httpapi.Handler
 	servers []httpapi.Served // of the generation that serves, in order
 	logins  *logins
-	audit   *audit.Log // nil without
+	audit   *audit.Log       // nil without
+	metrics *metrics.Metrics // nil without
 	chats   *chat.Poster
 	prompt  *prompt
 	tracer  *tracing.Tracer // nil without
@@ -54,6 +56,11 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	defer tracer.Close() // when everything else is over
+	meter, err := measure(o)
+	if err != nil {
+		return err
+	}
+	defer meter.close()
 	listener, err := listen(o)
 	if err != nil {
 		return err
@@ -68,12 +75,12 @@ func Run(ctx context.Context, o Options) error {
 	defer chats.Close()
 	stopping, hurry := context.WithCancel(context.Background())
 	defer hurry()
-	a := &app{opts: o, audit: written, chats: chats, stopping: stopping, prompt: newPrompt(o.Terminal)}
+	a := &app{opts: o, audit: written, metrics: meter.metrics, chats: chats, stopping: stopping, prompt: newPrompt(o.Terminal)}
 	a.tracer = tracer
 	handler, wrapped := httpapi.New(a.httpOptions(cfg, listener.Addr()))
 	a.handler = handler
 	a.logins = newLogins(o, publicURL(o, cfg, listener.Addr()), o.PublicURL != "" || cfg.PublicURL != "", http.HandlerFunc(handler.ServeCallback))
-	a.logins.happened = a.happened
+	a.logins.happened, a.logins.metrics = a.happened, a.metrics
 	defer a.logins.loopback.Close()
 	if _, err := a.swap(cfg); err != nil {
 		listener.Close()
@@ -174,7 +181,7 @@ func (a *app) httpOptions(cfg *config.Config, addr net.Addr) httpapi.Options {
 	return httpapi.Options{
 		Key: o.APIKey, StrictAuth: o.StrictAuth, CORSOrigins: o.CORSAllowOrigins,
 		RootPath: o.RootPath, PathPrefix: o.PathPrefix, PublicURL: publicURL(o, cfg, addr), Loopback: isLoopback(addr),
-		Name: o.Name, Description: o.Description, Version: o.Version, MaxBody: o.MaxBody, Audit: a.audit, Chat: a.chats, Tracer: a.tracer, Log: o.Log,
+		Name: o.Name, Description: o.Description, Version: o.Version, MaxBody: o.MaxBody, Audit: a.audit, Metrics: a.metrics, Chat: a.chats, Tracer: a.tracer, Log: o.Log,
 	}
 }
 

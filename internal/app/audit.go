@@ -10,6 +10,7 @@ import (
 // happened is told what became of a caller's login.
 func (a *app) happened(h oauth.Happening) {
 	writeDown(a.audit, h)
+	a.measureLogin(h)
 	if h.Event == oauth.LoggedIn && h.Err == nil {
 		a.handler.Connected(h.Server, h.Caller)
 	}

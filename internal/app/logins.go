@@ -11,6 +11,7 @@ import (
 
 	"mcpo/internal/caller"
 	"mcpo/internal/config"
+	"mcpo/internal/metrics"
 	"mcpo/internal/oauth"
 	"mcpo/internal/store"
 	"mcpo/internal/upstream"
@@ -28,6 +29,7 @@ type logins struct {
 	loopback  *oauth.Loopback
 	memory    *store.Memory
 	happened  func(oauth.Happening) // nil for nobody to be told
+	metrics   *metrics.Metrics      // nil for none
 
 	mu    sync.Mutex
 	files *store.Files // nil until a server wants it
@@ -42,19 +44,19 @@ func newLogins(o Options, publicURL string, web bool, callback http.Handler) *lo
 // storeFor is where the grants of a server are kept.
 func (l *logins) storeFor(s config.Server, at config.Storage) (oauth.Store, error) {
 	if s.OAuth.StorageType == "memory" {
-		return l.memory, nil
+		return observe(l.memory, "memory", l.metrics), nil
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.files != nil && sameStorage(l.from, at) {
-		return l.files, nil
+		return observe(l.files, "file", l.metrics), nil
 	}
 	files, err := openFiles(l.opts, at)
 	if err != nil {
 		return nil, err
 	}
 	l.files, l.from = files, at
-	return files, nil
+	return observe(files, "file", l.metrics), nil
 }
 
 func openFiles(o Options, at config.Storage) (*store.Files, error) {
@@ -120,8 +122,10 @@ func (l *logins) sweep(ctx context.Context) {
 		files := l.files
 		l.mu.Unlock()
 		gone, err := l.memory.Sweep(ctx)
+		l.measure(ctx, l.memory, "memory", gone)
 		if files != nil {
 			n, filesErr := files.Sweep(ctx)
+			l.measure(ctx, files, "file", n)
 			gone, err = gone+n, errors.Join(err, filesErr)
 		}
 		if gone > 0 {

@@ -84,6 +84,11 @@ type Options struct {
 	// AuditLog is the file that logins and calls are written to; empty for none.
 	AuditLog string
 
+	// MetricsAddr is where metrics are served, HOST:PORT; empty for nowhere.
+	// Profiles has profiles of mcpo itself served there too.
+	MetricsAddr string
+	Profiles    bool
+
 	// Terminal is where the person who started mcpo is asked to log in.
 	Terminal Terminal
 

@@ -91,6 +91,7 @@ func (a *app) swap(cfg *config.Config) (gone []httpapi.Served, err error) {
 		a.protect(&next[i], cfg.Servers[i])
 	}
 	a.servers = next
+	a.count(next)
 	a.handler.Publish(httpapi.NewGeneration(next, a.opts.ConfigPath == "", identities.of(nil)))
 	for _, s := range chosen(next, fresh) {
 		a.start(s, cfg.Storage)
@@ -204,11 +205,13 @@ func (a *app) reload() {
 	}
 	cfg, err := configuration(a.opts)
 	if err != nil {
+		a.metrics.Reloaded(false)
 		a.opts.Log.Error("the new configuration has mistakes; the old one stays in use", "error", err)
 		return
 	}
 	before := len(a.servers)
 	gone, err := a.swap(cfg)
+	a.metrics.Reloaded(err == nil)
 	if err != nil {
 		a.opts.Log.Error("the new configuration cannot be used; the old one stays in use", "error", err)
 		return

@@ -14,6 +14,7 @@ import (
 	"mcpo/internal/audit"
 	"mcpo/internal/caller"
 	"mcpo/internal/limit"
+	"mcpo/internal/metrics"
 	"mcpo/internal/openapi"
 	"mcpo/internal/tracing"
 	"mcpo/internal/upstream"
@@ -29,13 +30,15 @@ func (h *Handler) serveCall(w http.ResponseWriter, r *http.Request, m *mount, to
 	r, span := h.trace(r, m)
 	defer span.End()
 	w.Header()["X-Request-Id"] = []string{id}
-	who, body, err := h.call(w, r, m, tool, id)
+	seen := h.opts.Metrics.Begin(m.server.Name())
+	who, body, err := h.call(w, measuredBy(seen, r), m, tool, id)
 	status, refusal := http.StatusOK, (*answer)(nil)
 	if err != nil {
 		refusal = answerOf(err, m.server.Name(), tool)
 		status = refusal.status
 	}
 	traceAnswer(span, status, refusal)
+	seen.End(measured(err, refusal))
 	written := h.writesCall(who)
 	if written {
 		h.opts.Audit.Write(audit.Entry{ // before anybody has the answer
@@ -56,6 +59,14 @@ func (h *Handler) serveCall(w http.ResponseWriter, r *http.Request, m *mount, to
 	}
 }
 
+// measuredBy is a request whose call is measured.
+func measuredBy(seen *metrics.Call, r *http.Request) *http.Request {
+	if seen == nil {
+		return r
+	}
+	return r.WithContext(seen.With(r.Context()))
+}
+
 // call does everything up to the response's body, and tells who called.
 func (h *Handler) call(w http.ResponseWriter, r *http.Request, m *mount, tool, id string) (caller.ID, []byte, error) {
 	who, refused := h.whoTraced(r, m)
@@ -71,19 +82,28 @@ func (h *Handler) call(w http.ResponseWriter, r *http.Request, m *mount, tool, i
 
 // callAs is the call of a caller who may make it, when its place says so.
 func (h *Handler) callAs(w http.ResponseWriter, r *http.Request, m *mount, who caller.ID, tool string, place *limit.Place[caller.ID]) ([]byte, error) {
+	seen := metrics.CallOf(r.Context())
+	seen.Waiting()
 	op, err := h.operation(r.Context(), m, who, tool)
 	for next := h.successor(m, err); next != nil; next = h.successor(m, err) {
 		m = next
 		op, err = h.operation(r.Context(), m, who, tool)
 	}
+	seen.Server()
 	if err != nil {
 		return nil, err
 	}
+	seen.Tool(tool)
+	seen.Waiting()
 	body, err := h.readBody(w, r)
+	seen.Caller()
 	if err != nil {
 		return nil, err
 	}
-	if err := place.Wait(r.Context()); err != nil {
+	seen.Waiting()
+	err = place.Wait(r.Context())
+	seen.Caller()
+	if err != nil {
 		return nil, err
 	}
 	op.WarnUnchecked(func(reason error) {
@@ -93,11 +113,13 @@ func (h *Handler) callAs(w http.ResponseWriter, r *http.Request, m *mount, who c
 	if err != nil {
 		return nil, err
 	}
+	seen.Waiting()
 	reply, err := m.server.Call(r.Context(), who, tool, args, r.Header)
 	for next := h.successor(m, err); next != nil; next = h.successor(m, err) {
 		m = next
 		reply, err = m.server.Call(r.Context(), who, tool, args, r.Header)
 	}
+	seen.Server()
 	if err != nil {
 		return nil, err
 	}

@@ -95,7 +95,9 @@ func (h *Handler) serveServerDocument(w http.ResponseWriter, r *http.Request, m 
 	header.Set("ETag", d.ETag)
 	header.Set("Cache-Control", "no-cache")
 	header.Add("Vary", "Accept-Encoding")
-	if matches(r.Header.Get("If-None-Match"), d.ETag) {
+	same := matches(r.Header.Get("If-None-Match"), d.ETag)
+	h.opts.Metrics.Document(m.server.Name(), same)
+	if same {
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"mcpo/internal/limit"
+	"mcpo/internal/metrics"
 	"mcpo/internal/oauth"
 	"mcpo/internal/openapi"
 	"mcpo/internal/upstream"
@@ -99,6 +100,40 @@ func answerOf(err error, server, tool string) *answer {
 		return say(statusClientClosed, "The caller went away; the call was cancelled.")
 	}
 	return say(http.StatusBadGateway, "The call to server %q failed: %v", server, err)
+}
+
+// measured is the word of metrics for what came of a call: by what it was
+// answered, and where that leaves it open by the error.
+func measured(err error, refusal *answer) metrics.Outcome {
+	var failed *openapi.ToolError
+	if errors.As(err, &failed) {
+		return metrics.ToolError
+	}
+	if refusal == nil {
+		return metrics.OK
+	}
+	switch refusal.status {
+	case http.StatusUnauthorized:
+		if _, login := refusal.detail.(loginDetail); login {
+			return metrics.LoginRequired
+		}
+		return metrics.Unauthorized
+	case http.StatusForbidden:
+		return metrics.Unauthorized
+	case http.StatusNotFound:
+		return metrics.NotFound
+	case http.StatusBadRequest, http.StatusUnprocessableEntity, http.StatusRequestEntityTooLarge, http.StatusRequestTimeout:
+		return metrics.Invalid
+	case http.StatusTooManyRequests:
+		return metrics.Limited
+	case http.StatusServiceUnavailable:
+		return metrics.Unavailable
+	case http.StatusGatewayTimeout:
+		return metrics.Timeout
+	case statusClientClosed:
+		return metrics.Canceled
+	}
+	return metrics.UpstreamError
 }
 
 // statusOfRPC maps JSON-RPC error codes (JSON-RPC 2.0 §5.1) as mcpo always did.

@@ -12,6 +12,7 @@ import (
 	"mcpo/internal/chat"
 	"mcpo/internal/config"
 	"mcpo/internal/httpapi/pages"
+	"mcpo/internal/metrics"
 	"mcpo/internal/oauth"
 	"mcpo/internal/tracing"
 )
@@ -37,6 +38,8 @@ type Options struct {
 	BodyTime time.Duration
 	// Audit is told of each call; nil tells nobody.
 	Audit *audit.Log
+	// Metrics count calls and documents; nil counts nothing.
+	Metrics *metrics.Metrics
 	// Chat shows in chats what a person has to do there; nil shows nothing.
 	Chat *chat.Poster
 	// Tracer begins the spans of calls; nil begins none.

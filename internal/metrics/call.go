@@ -1,6 +1,9 @@
 package metrics
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // Outcome is what came of a call.
 type Outcome string
@@ -38,6 +41,23 @@ func (m *Metrics) Begin(server string) *Call {
 	}
 	s.inFlight.Inc()
 	return &Call{of: s, start: time.Now()}
+}
+
+// callKey is where a context holds its call.
+type callKey struct{}
+
+// With is ctx for a call that is measured; ctx itself where it is not.
+func (c *Call) With(ctx context.Context) context.Context {
+	if c == nil {
+		return ctx
+	}
+	return context.WithValue(ctx, callKey{}, c)
+}
+
+// CallOf is the call that ctx belongs to; nil where none is measured.
+func CallOf(ctx context.Context) *Call {
+	c, _ := ctx.Value(callKey{}).(*Call)
+	return c
 }
 
 // Tool says that the server lists the tool that is called.

@@ -213,6 +213,13 @@ func (f *Files) List(ctx context.Context, kind Kind) ([]Record, error) {
 	return found, nil
 }
 
+// Count is how many records of a kind there are, among them those that expired
+// and were not swept yet.
+func (f *Files) Count(_ context.Context, kind Kind) (int, error) {
+	files, _, err := paths(f.dir, kind)
+	return len(files), explain("counting every", kind, err)
+}
+
 // Lock waits until nobody else holds the lock of key, in any process, or until
 // ctx ends. The lock keeps nobody from the record itself, and is freed when its
 // process ends, even if killed. What is done with held is ctx's. Calling unlock

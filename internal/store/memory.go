@@ -78,6 +78,20 @@ func (m *Memory) List(_ context.Context, kind Kind) ([]Record, error) {
 	return found, nil
 }
 
+// Count is how many records of a kind there are, among them those that expired
+// and were not swept yet.
+func (m *Memory) Count(_ context.Context, kind Kind) (int, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n := 0
+	for key := range m.records {
+		if key.Kind == kind {
+			n++
+		}
+	}
+	return n, nil
+}
+
 // Lock waits until nobody else holds the lock of key, or until ctx ends. The
 // lock keeps nobody from the record itself. What is done with held is ctx's.
 // Calling unlock again does nothing.
