@@ -17,6 +17,7 @@ import (
 
 	"mcpo/internal/caller"
 	"mcpo/internal/config"
+	"mcpo/internal/limit"
 	"mcpo/internal/mcptest"
 	"mcpo/internal/upstream"
 	"mcpo/internal/wire"
@@ -46,6 +47,9 @@ type setup struct {
 	debug    bool // log everything
 	unready  bool // do not wait for the servers
 	servers  []config.Server
+	limits   limit.Rules
+	breaks   limit.BreakerRules
+	identify caller.Options
 }
 
 // serve starts the servers and the handler.
@@ -79,9 +83,10 @@ func serve(t *testing.T, s setup) *api {
 	h, wrapped := New(s.Options)
 	served := make([]Served, len(a.servers))
 	for i, server := range a.servers {
-		served[i] = Served{Server: server}
+		served[i] = Served{Server: server, Limiter: limit.New[caller.ID](s.limits),
+			Breaker: limit.NewBreaker(s.breaks, func(who caller.ID, open bool) { log.Info("changed", "caller", who.String(), "open", open) })}
 	}
-	h.Publish(NewGeneration(served, s.single, nil))
+	h.Publish(NewGeneration(served, s.single, caller.NewIdentifier(s.identify)))
 	listener := httptest.NewServer(wrapped)
 	t.Cleanup(func() {
 		listener.CloseClientConnections()
