@@ -101,6 +101,11 @@ func prepare(t *testing.T, s shared, o oauthtest.Options) *replicas {
 	write(t, dir, "config.json", string(config))
 	r.config = filepath.Join(dir, "config.json")
 	r.balancer = balance(t, three)
+	t.Cleanup(func() {
+		if n := r.outside.Replays(); n != 0 {
+			t.Errorf("refresh tokens that were spent came %d times again", n)
+		}
+	})
 	transport := &http.Transport{MaxIdleConnsPerHost: 200}
 	r.http = &http.Client{Transport: transport}
 	t.Cleanup(transport.CloseIdleConnections)
