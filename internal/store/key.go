@@ -15,11 +15,9 @@ import (
 // the one that lies in the folder. Without any it makes one, but not where
 // records are that it could never open. The caller holds the lock of the key.
 func loadKeys(o Options) (keyring, error) {
-	var ring keyring
-	for i, secret := range o.Keys {
-		if err := ring.add(secret); err != nil {
-			return nil, fmt.Errorf("the encryption key number %d is too weak: %w; 32 random ones are good", i+1, err)
-		}
+	ring, err := newKeyring(o.Keys)
+	if err != nil {
+		return nil, err
 	}
 	path := filepath.Join(o.Dir, keyFile)
 	secret, found, err := readKey(path)
@@ -40,6 +38,17 @@ func loadKeys(o Options) (keyring, error) {
 	}
 	err = ring.add(secret)
 	return ring, err
+}
+
+// newKeyring holds the keys of secrets that were given.
+func newKeyring(secrets []string) (keyring, error) {
+	var ring keyring
+	for i, secret := range secrets {
+		if err := ring.add(secret); err != nil {
+			return nil, fmt.Errorf("the encryption key number %d is too weak: %w; 32 random ones are good", i+1, err)
+		}
+	}
+	return ring, nil
 }
 
 // newSecret makes a secret of 256 bits.

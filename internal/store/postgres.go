@@ -1,0 +1,221 @@
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+const (
+	// askPatience bounds every operation on the database.
+	askPatience = 2 * time.Second
+	// beginPatience bounds the first one, which may wait for a replica that
+	// brings the tables up to date.
+	beginPatience = 10 * time.Second
+	// probePause is the time between two looks whether the database answers.
+	probePause = 500 * time.Millisecond
+	// leaseTime is how long a lock outlives the last sign of life of its holder.
+	leaseTime = 15 * time.Second
+	// poolSize is how many connections there are at most, unless the DSN has
+	// pool_max_conns. One more listens.
+	poolSize = 8
+)
+
+// PostgresOptions say which database records are kept in, and how.
+type PostgresOptions struct {
+	// DSN is a URL, postgres://user:password@host:5432/database, or a list of
+	// settings as libpq has it, host=… dbname=….
+	DSN string
+	// Keys are the secrets that records are sealed with, as in [Options]. There
+	// is at least one, for all replicas must have the same.
+	Keys []string
+	Log  *slog.Logger
+}
+
+// Postgres keeps records in a PostgreSQL database, sealed, which any number of
+// processes may share. While the database cannot be reached all its methods
+// answer ErrUnavailable at once, and they work again within a second after it
+// came back. All may be called at the same time.
+//
+//	an operation ── ask ──▶ is the database there? ──▶ a statement, at most 2 s
+//	                             ▲                          │
+//	                          health ◀── it cannot be reached
+//	                             ▲
+//	keep: begins (tables, keys), then asks twice a second
+//
+// No statement leaves anything behind in its connection, and no connection is
+// held between statements, so that a pool of transactions may stand between.
+type Postgres struct {
+	name   string // of this process, for the others
+	ring   keyring
+	log    *slog.Logger
+	pool   *pgxpool.Pool
+	queue  *queue // of those who want a lock, in this process
+	lease  time.Duration
+	health *health
+	notes  *notes
+
+	ctx   context.Context // ends with Close
+	end   context.CancelFunc
+	tasks sync.WaitGroup
+}
+
+// OpenPostgres opens the store in a database. It does not fail when the database
+// cannot be reached: the store answers ErrUnavailable then until it is there.
+// Errors say in one sentence what to do: the DSN cannot be understood, the
+// database does not let mcpo in, its tables are those of a later mcpo, or, as
+// ErrWrongKey, there are records that none of the keys opens.
+func OpenPostgres(ctx context.Context, o PostgresOptions) (*Postgres, error) {
+	p := &Postgres{name: rand.Text(), log: o.Log, queue: newQueue(), lease: leaseTime, health: newHealth(o.Log)}
+	var err error
+	if len(o.Keys) == 0 {
+		return nil, errors.New("records in a database need an encryption key, the same for all replicas; make one with: openssl rand -base64 32")
+	}
+	if p.ring, err = newKeyring(o.Keys); err != nil {
+		return nil, err
+	}
+	config, err := parseDSN(o.DSN)
+	if err != nil {
+		return nil, err
+	}
+	p.ctx, p.end = context.WithCancel(context.Background())
+	if p.pool, err = pgxpool.NewWithConfig(p.ctx, config); err != nil {
+		p.end()
+		return nil, fmt.Errorf("preparing connections to the database: %w", err)
+	}
+	p.notes = newNotes(config.ConnConfig)
+	begun, err := p.tryToBegin(ctx)
+	if err != nil {
+		p.Close()
+		return nil, err
+	}
+	p.tasks.Go(func() { p.keep(begun) })
+	return p, nil
+}
+
+// parseDSN never repeats a DSN, nor a part of one: it holds a password.
+func parseDSN(dsn string) (*pgxpool.Config, error) {
+	config, err := pgxpool.ParseConfig(dsn)
+	if file := (*os.PathError)(nil); errors.As(err, &file) {
+		return nil, fmt.Errorf("a file that the database's DSN names cannot be read: %w", file)
+	}
+	if err != nil {
+		return nil, errors.New("the database's DSN cannot be understood; write it as postgres://user:password@host:5432/database, with %-escapes for /, @, : and % in the password")
+	}
+	if !strings.Contains(dsn, "pool_max_conns") {
+		config.MaxConns = poolSize
+	}
+	// Statements without names, sent in one go: they work through pools.
+	config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec
+	config.ConnConfig.StatementCacheCapacity, config.ConnConfig.DescriptionCacheCapacity = 0, 0
+	config.ConnConfig.ConnectTimeout = askPatience
+	return config, nil
+}
+
+// tryToBegin begins if the database can be reached.
+func (p *Postgres) tryToBegin(ctx context.Context) (begun bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, beginPatience)
+	defer cancel()
+	err = p.begin(ctx)
+	if reason, is := unreachable(err); is {
+		p.health.lost(reason, err)
+		return false, nil
+	}
+	if err == nil {
+		p.health.found()
+	}
+	return err == nil, err
+}
+
+// keep begins where that was not yet possible, and asks whether the database
+// answers, until the store is closed.
+func (p *Postgres) keep(begun bool) {
+	tick := time.NewTicker(probePause)
+	defer tick.Stop()
+	for {
+		select {
+		case <-p.ctx.Done():
+			return
+		case <-tick.C:
+		case <-p.health.doubts:
+		}
+		if begun {
+			p.probe()
+			continue
+		}
+		var err error
+		if begun, err = p.tryToBegin(p.ctx); err != nil && p.ctx.Err() == nil {
+			p.health.lost(err.Error(), err)
+		}
+	}
+}
+
+// probe asks whether the database answers and takes changes.
+func (p *Postgres) probe() {
+	ctx, cancel := context.WithTimeout(p.ctx, askPatience)
+	defer cancel()
+	var closed bool
+	err := p.pool.QueryRow(ctx, "SELECT current_setting('transaction_read_only')::bool").Scan(&closed)
+	if err == nil && !closed {
+		p.health.found()
+		return
+	}
+	reason, is := unreachable(err)
+	switch {
+	case p.ctx.Err() != nil:
+		return
+	case closed:
+		reason = "it takes no changes"
+	case !is:
+		reason = "it fails"
+	}
+	p.health.lost(reason, err)
+	p.pool.Reset() // another server of the DSN may take changes
+}
+
+// ask runs a statement on the database. Statements that surely did nothing are
+// tried once more, as on a connection that a restart cut. An operation is not
+// given up when ctx ends amid it: it takes two seconds at most, and what came of
+// it is known.
+func (p *Postgres) ask(ctx context.Context, do func(ctx context.Context, db *pgxpool.Pool) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := p.Health(); err != nil {
+		return err
+	}
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), askPatience)
+	defer cancel()
+	err := do(bounded, p.pool)
+	if mayRepeat(err) && bounded.Err() == nil {
+		err = do(bounded, p.pool)
+	}
+	if reason, is := unreachable(err); is {
+		p.health.lost(reason, err)
+		p.health.doubt()
+		return fmt.Errorf("%w: %s", ErrUnavailable, reason)
+	}
+	return err
+}
+
+// Health tells, as ErrUnavailable, since when and why the database cannot be
+// reached. It names no part of the DSN.
+func (p *Postgres) Health() error { return p.health.err() }
+
+// Close ends all connections. Locks that are held become free when their time
+// is over.
+func (p *Postgres) Close() {
+	p.health.lost("it was closed", nil)
+	p.end()
+	p.tasks.Wait()
+	p.pool.Close()
+}
