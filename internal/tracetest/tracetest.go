@@ -1,7 +1,8 @@
 // Package tracetest is a collector of traces for tests.
 //
-// The walk of a span: an exporter posts it (OTLP/HTTP, protobuf) → it is decoded,
-// and kept as it came and in few words → the test that awaits it is woken.
+// The walk of a span: an exporter sends it (OTLP/HTTP or OTLP/gRPC, protobuf) → it
+// is decoded, and kept as it came and in few words → the test that awaits it is
+// woken.
 //
 // It is imported by tests only.
 package tracetest
@@ -13,6 +14,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -23,6 +25,8 @@ import (
 	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	commonv1 "go.opentelemetry.io/proto/otlp/common/v1"
 	tracev1 "go.opentelemetry.io/proto/otlp/trace/v1"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -58,6 +62,45 @@ func Start(t testing.TB) *Collector {
 	})
 	c.URL = s.URL
 	return c
+}
+
+// StartGRPC is Start for OTLP/gRPC.
+func StartGRPC(t testing.TB) *Collector {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &Collector{URL: "http://" + listener.Addr().String(), news: make(chan struct{})}
+	s := grpc.NewServer()
+	collector.RegisterTraceServiceServer(s, grpcService{to: c})
+	var serving sync.WaitGroup
+	serving.Go(func() { _ = s.Serve(listener) })
+	t.Cleanup(func() {
+		s.Stop()
+		serving.Wait()
+	})
+	return c
+}
+
+type grpcService struct {
+	collector.UnimplementedTraceServiceServer
+	to *Collector
+}
+
+// Export implements collector.TraceServiceServer.
+func (s grpcService) Export(ctx context.Context, request *collector.ExportTraceServiceRequest) (*collector.ExportTraceServiceResponse, error) {
+	body, err := proto.Marshal(request)
+	if err != nil {
+		return nil, err
+	}
+	header := http.Header{}
+	sent, _ := metadata.FromIncomingContext(ctx)
+	for name, values := range sent {
+		header[http.CanonicalHeaderKey(name)] = values
+	}
+	s.to.take(header, body, request)
+	return &collector.ExportTraceServiceResponse{}, nil
 }
 
 // ServeHTTP takes spans (OpenTelemetry Protocol, "OTLP/HTTP").
