@@ -8,8 +8,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"runtime"
 	"strings"
 	"unicode"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // Tool is one MCP tool (MCP specification, Server Features, Tools). Schemas
@@ -76,14 +79,18 @@ func Build(info Info, tools []Tool) *Document {
 	if info.Login != nil {
 		paths.set("/"+loginSegment, objectNode(member{"get", info.Login.operation(info.Secured)}))
 	}
-	ids := operationIDs(tools)
+	shown := make([]Tool, 0, len(tools))
 	for _, t := range tools {
 		if d.Operations[t.Name] != nil {
-			d.warn(t.Name, "a second tool of this name is left out")
+			d.warn(t.Name, []string{"a second tool of this name is left out"})
 			continue
 		}
 		d.Operations[t.Name] = &Operation{schema: t.InputSchema}
-		post := member{"post", d.operation(t, ids[t.Name], info.Secured)}
+		shown = append(shown, t)
+	}
+	for i, made := range posts(shown, info.Secured) {
+		t, post := shown[i], member{"post", made.node}
+		d.warn(t.Name, made.warnings)
 		if info.Login != nil && t.Name == loginSegment {
 			login := paths.get("/" + loginSegment)
 			login.set(post.name, post.value)
@@ -100,13 +107,22 @@ func Build(info Info, tools []Tool) *Document {
 	if info.Secured {
 		doc.set("components", fixed(`{"securitySchemes":{"HTTPBearer":{"type":"http","scheme":"bearer"}}}`))
 	}
-	d.seal(doc)
+	d.seal(doc, roomFor(tools))
 	return d
 }
 
-// seal writes the bytes that are served.
-func (d *Document) seal(doc *node) {
-	d.JSON = doc.append(nil)
+// roomFor guesses the size of the document of tools.
+func roomFor(tools []Tool) int {
+	room := 1 << 10
+	for _, t := range tools {
+		room += 1<<10 + len(t.Description) + 5*(len(t.InputSchema)+len(t.OutputSchema))/4
+	}
+	return room
+}
+
+// seal writes the bytes that are served, which have about the size of room.
+func (d *Document) seal(doc *node, room int) {
+	d.JSON = doc.append(make([]byte, 0, room))
 	hash := sha256.Sum256(d.JSON)
 	d.ETag = `"` + hex.EncodeToString(hash[:16]) + `"`
 	var b bytes.Buffer
@@ -120,15 +136,37 @@ func (d *Document) seal(doc *node) {
 	}
 }
 
-func (d *Document) warn(tool, text string) {
-	d.Warnings = append(d.Warnings, fmt.Sprintf("tool %q: %s", tool, text))
+func (d *Document) warn(tool string, texts []string) {
+	for _, text := range texts {
+		d.Warnings = append(d.Warnings, fmt.Sprintf("tool %q: %s", tool, text))
+	}
+}
+
+// post is a tool's POST operation, and what could not be shown of it.
+type post struct {
+	node     *node
+	warnings []string
+}
+
+// posts makes those of all tools, side by side: schemas may be large.
+func posts(tools []Tool, secured bool) []post {
+	ids, made := operationIDs(tools), make([]post, len(tools))
+	var making errgroup.Group
+	making.SetLimit(runtime.GOMAXPROCS(0))
+	for i, t := range tools {
+		making.Go(func() error {
+			made[i] = postOf(t, ids[t.Name], secured)
+			return nil
+		})
+	}
+	_ = making.Wait() // making one does not fail
+	return made
 }
 
 // fixed is JSON of ours as a node.
 func fixed(text string) *node { return &node{kind: '0', raw: []byte(text)} }
 
-// operation is a tool's POST operation.
-func (d *Document) operation(t Tool, id string, secured bool) *node {
+func postOf(t Tool, id string, secured bool) post {
 	summary := t.Title
 	if summary == "" {
 		summary = titleCase(t.Name)
@@ -138,10 +176,7 @@ func (d *Document) operation(t Tool, id string, secured bool) *node {
 		op.set("description", textNode(t.Description))
 	}
 	op.set("operationId", textNode(id))
-	input, warnings := d.schema(t.input, convertInput)
-	for _, w := range warnings {
-		d.warn(t.Name, w)
-	}
+	input, warnings := schema(t.input, convertInput)
 	body := objectNode(member{"content", content(input)})
 	if len(input.get("required").list()) > 0 {
 		body.set("required", boolNode(true))
@@ -150,10 +185,10 @@ func (d *Document) operation(t Tool, id string, secured bool) *node {
 	ok := objectNode(member{"description", textNode("Successful Response")})
 	answer := objectNode()
 	if t.output != nil {
-		var warnings []string
-		answer, warnings = d.schema(t.output, convertOutput)
-		for _, w := range warnings {
-			d.warn(t.Name, "in the output: "+w)
+		var inOutput []string
+		answer, inOutput = schema(t.output, convertOutput)
+		for _, w := range inOutput {
+			warnings = append(warnings, "in the output: "+w)
 		}
 	}
 	ok.set("content", content(answer))
@@ -164,7 +199,7 @@ func (d *Document) operation(t Tool, id string, secured bool) *node {
 	op.extend("x-mcp-annotations", t.Annotations)
 	op.extend("x-mcp-icons", t.Icons)
 	op.extend("x-mcp-meta", t.Meta)
-	return op
+	return post{op, warnings}
 }
 
 // extend adds an extension, unless there is nothing to say.
@@ -175,7 +210,7 @@ func (n *node) extend(name string, raw json.RawMessage) {
 }
 
 // schema converts a tool's schema; without one a free object is shown.
-func (d *Document) schema(s *node, convert func(*node) (*node, []string)) (*node, []string) {
+func schema(s *node, convert func(*node) (*node, []string)) (*node, []string) {
 	if s.is('{') {
 		return convert(s)
 	}
