@@ -103,12 +103,13 @@ func TestFlags(t *testing.T) {
 			o.Headers = map[string]string{"X-A": "1"}
 			o.Command = []string{"c"}
 		}},
-		{"every long flag", []string{"--host", "h", "--port=1", "--api-key=k", "--strict-auth", "--config", "c", "--hot-reload", "--root-path", "/r", "--path-prefix", "/p", "--public-url", "https://x.example/y/", "--call-timeout", "90", "--max-body", "2MB", "--shutdown-timeout", "1.5", "--max-callers", "7", "--audit-log", "a.log"}, nil, func(o *app.Options) {
+		{"every long flag", []string{"--host", "h", "--port=1", "--api-key=k", "--strict-auth", "--config", "c", "--hot-reload", "--root-path", "/r", "--path-prefix", "/p", "--public-url", "https://x.example/y/", "--call-timeout", "90", "--max-body", "2MB", "--shutdown-timeout", "1.5", "--max-callers", "7", "--audit-log", "a.log", "--metrics-addr", "[::1]:9090", "--pprof"}, nil, func(o *app.Options) {
 			o.Host, o.Port, o.APIKey, o.StrictAuth = "h", 1, "k", true
 			o.ConfigPath, o.HotReload = "c", true
 			o.RootPath, o.PathPrefix, o.PublicURL = "/r", "/p", "https://x.example/y"
 			o.CallTimeout, o.MaxBody, o.ShutdownTimeout = 90*time.Second, 2_000_000, 1500*time.Millisecond
 			o.MaxCallers, o.AuditLog = 7, "a.log"
+			o.MetricsAddr, o.Profiles = "[::1]:9090", true
 		}},
 		{"a switch that is off", []string{"--strict-auth=false", "-c", "c"}, map[string]string{"MCPO_STRICT_AUTH": "true"}, func(o *app.Options) {
 			o.ConfigPath = "c"
@@ -145,6 +146,12 @@ func TestFlags(t *testing.T) {
 		}},
 		{"type and configuration from variables", nil, map[string]string{"MCPO_SERVER_TYPE": "sse", "MCPO_CONFIG": "c"}, func(o *app.Options) {
 			o.ServerType, o.ConfigPath = "sse", "c"
+		}},
+		{"metrics on a port of this machine", []string{"-c", "c"}, map[string]string{"MCPO_METRICS_ADDR": "9090", "MCPO_PPROF": "true"}, func(o *app.Options) {
+			o.ConfigPath, o.MetricsAddr, o.Profiles = "c", "127.0.0.1:9090", true
+		}},
+		{"metrics on every address", []string{"-c", "c", "--metrics-addr", ":9090"}, nil, func(o *app.Options) {
+			o.ConfigPath, o.MetricsAddr = "c", ":9090"
 		}},
 		{"a Kubernetes service called mcpo", []string{"--", "c"}, map[string]string{"MCPO_PORT": "tcp://10.0.0.1:80"}, func(o *app.Options) {
 			o.Command = []string{"c"}
@@ -288,6 +295,9 @@ func TestRefusals(t *testing.T) {
 		{args: []string{"--call-timeout", "NaN", "--", "c"}, say: "such as 90"},
 		{args: []string{"--shutdown-timeout", "-1s", "--", "c"}, say: "such as 90"},
 		{args: []string{"--max-callers", "0", "--", "c"}, say: "a number from 1 up"},
+		{args: []string{"--metrics-addr", "localhost", "--", "c"}, say: "write HOST:PORT"},
+		{args: []string{"--metrics-addr", "localhost:http", "--", "c"}, say: "write HOST:PORT"},
+		{args: []string{"--pprof", "--", "c"}, say: "--metrics-addr 127.0.0.1:9090 --pprof"},
 		{args: []string{"--max-body", "4 furlongs", "--", "c"}, say: "such as 4194304"},
 		{args: []string{"--max-body", "9223372036854775807GiB", "--", "c"}, say: "such as 4194304"},
 		{args: []string{"--log-level", "LOUD", "--", "c"}, say: "DEBUG, INFO"},

@@ -42,6 +42,8 @@ type settings struct {
 	user string // of the commands logout and tokens
 
 	auditLog          string
+	metricsAddr       string
+	pprof             bool
 	logLevel          slog.Level
 	logFormat         string
 	installCompletion bool
@@ -137,6 +139,8 @@ func (s *settings) otherFlags() *pflag.FlagSet {
 	f.Var(value(&s.logLevel, "LEVEL", slog.LevelInfo, parseLevel), "log-level", "log from this level on: "+levelNames)
 	f.Var(value(&s.logFormat, "FORMAT", "text", parseLogFormat), "log-format", "log as text or json")
 	f.Var(text(&s.auditLog, "FILE", ""), "audit-log", "write each login and call to the end of this file, without arguments or results")
+	f.Var(value(&s.metricsAddr, "HOST:PORT", "", parseMetricsAddr), "metrics-addr", "serve metrics for Prometheus at this address, such as 127.0.0.1:9090, at /metrics")
+	addSwitch(f, &s.pprof, "pprof", "serve profiles of mcpo itself there too, below /debug/pprof/")
 	addSwitch(f, &s.installCompletion, "install-completion", "tell how to install completion for your shell")
 	addSwitch(f, &s.showCompletion, "show-completion", "print the completion script for your shell")
 	// Asked for by name and as a bool by cobra.

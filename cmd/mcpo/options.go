@@ -18,6 +18,9 @@ func (s *settings) options(command []string, env lookup) (app.Options, error) {
 	if err := s.checkTLS(); err != nil {
 		return app.Options{}, err
 	}
+	if s.pprof && s.metricsAddr == "" {
+		return app.Options{}, usagef("--pprof needs the address of the metrics; write: mcpo --metrics-addr 127.0.0.1:9090 --pprof")
+	}
 	connect, err := connectionTimeout(env)
 	if err != nil {
 		return app.Options{}, err
@@ -52,6 +55,8 @@ func (s *settings) options(command []string, env lookup) (app.Options, error) {
 		MaxBody:          s.maxBody,
 		MaxCallers:       s.maxCallers,
 		AuditLog:         s.auditLog,
+		MetricsAddr:      s.metricsAddr,
+		Profiles:         s.pprof,
 		Build:            buildVersion(),
 	}, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net"
 	"net/url"
 	"strconv"
 	"strings"
@@ -145,6 +146,22 @@ func parsePort(text string) (int, error) {
 		return 0, errors.New("write a number from 0 to 65535")
 	}
 	return int(n), nil
+}
+
+// parseMetricsAddr reads an address to listen on. A port alone is one of this
+// machine only.
+func parseMetricsAddr(text string) (string, error) {
+	if _, err := parsePort(text); err == nil {
+		return net.JoinHostPort("127.0.0.1", text), nil
+	}
+	_, port, err := net.SplitHostPort(text)
+	if err == nil {
+		_, err = parsePort(port)
+	}
+	if err != nil {
+		return "", errors.New("write HOST:PORT, such as 127.0.0.1:9090")
+	}
+	return text, nil
 }
 
 func parseTransport(text string) (config.Transport, error) {
