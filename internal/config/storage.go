@@ -9,13 +9,25 @@ import (
 	"github.com/tailscale/hujson"
 )
 
-// Storage is where grants are kept.
+// Where grants are kept that outlive mcpo.
+const (
+	FileStorage     = "file"     // in a folder
+	PostgresStorage = "postgres" // in a database, which replicas share
+)
+
+// Storage is where grants are kept. One block may tell of both places, so that
+// records can be moved from one to the other; Type is the one in use.
 type Storage struct {
+	// Type is FileStorage or PostgresStorage.
+	Type string
 	// Path is a folder, its ~ expanded; "" when there is no home folder and
 	// nobody needs one.
 	Path string
+	// DSN says where the database is, and is not "" where it is in use. It is not
+	// looked into here.
+	DSN Secret
 	// EncryptionKeys are what to encrypt with: the first seals, all open.
-	// Without any, a key is made and kept in the folder.
+	// Without any, a key is made and kept in the folder. A database needs one.
 	EncryptionKeys []Secret
 }
 
@@ -25,6 +37,7 @@ const minKey = 16
 // storage reads the storage block and fills in what is not told; v is the whole
 // file.
 func (r *reader) storage(v hujson.Value, servers []Server) (s Storage) {
+	s.Type = FileStorage
 	if given(v, "storage") {
 		s = r.storageBlock(at(v, "storage"), "storage")
 	}
@@ -32,18 +45,36 @@ func (r *reader) storage(v hujson.Value, servers []Server) (s Storage) {
 		listed, _ := r.env("MCPO_ENCRYPTION_KEY")
 		s.EncryptionKeys = r.keys(v, "storage.encryption_key", "the environment variable MCPO_ENCRYPTION_KEY", strings.Split(listed, ","))
 	}
+	r.checkDatabase(v, s)
 	if has(v, "storage") && given(at(v, "storage"), "path") {
 		return s
 	}
 	if home := r.home(); home != "" {
 		s.Path = filepath.Join(home, ".mcpo")
-	} else if slices.ContainsFunc(servers, func(s Server) bool { return s.OAuth != nil && s.OAuth.StorageType == "file" }) {
+	} else if s.Type == FileStorage && slices.ContainsFunc(servers, func(s Server) bool { return s.OAuth != nil && s.OAuth.StorageType == "file" }) {
 		r.problem(v, "storage.path", `write "storage": {"path": "/a/folder"}, or set HOME`, "there is no home folder to keep grants in")
 	}
 	return s
 }
 
+// checkDatabase says what a block about a database lacks.
+func (r *reader) checkDatabase(v hujson.Value, s Storage) {
+	if !given(v, "storage") || len(r.problems) > 0 {
+		return // what cannot be read may not be missing
+	}
+	block := at(v, "storage")
+	switch {
+	case s.Type == FileStorage && s.DSN != "" && !given(block, "type"):
+		r.problem(at(block, "dsn"), "storage.dsn", `write "type": "postgres" beside it, or "type": "file" to have it only for mcpo store migrate`, "it does not say whether this database is in use")
+	case s.Type == PostgresStorage && s.DSN == "":
+		r.problem(block, "storage.dsn", `write "dsn": "${DATABASE_URL}", which stands for postgres://user:password@host:5432/database`, "there is no database to keep grants in")
+	case s.Type == PostgresStorage && len(s.EncryptionKeys) == 0:
+		r.problem(block, "storage.encryption_key", "make one with: openssl rand -base64 32, and give it to all replicas", "grants in a database need an encryption key")
+	}
+}
+
 func (r *reader) storageBlock(v hujson.Value, path string) (s Storage) {
+	s.Type = FileStorage
 	members, ok := r.object(v, path)
 	if !ok {
 		return s
@@ -52,12 +83,16 @@ func (r *reader) storageBlock(v hujson.Value, path string) (s Storage) {
 		key := nameOf(m)
 		switch at := join(path, key); {
 		case isNull(m.Value): // as if it were not there
+		case key == "type":
+			s.Type = r.oneOf(m.Value, at, FileStorage, PostgresStorage)
+		case key == "dsn":
+			s.DSN = Secret(r.text(m.Value, at)) // "" is what an unset ${VAR:-} gives
 		case key == "path":
 			s.Path = r.folder(m.Value, at)
 		case key == "encryption_key":
 			s.EncryptionKeys = r.encryptionKeys(m.Value, at)
 		default:
-			r.unknown(m, path, []string{"path", "encryption_key"})
+			r.unknown(m, path, []string{"type", "path", "dsn", "encryption_key"})
 		}
 	}
 	return s

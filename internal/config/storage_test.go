@@ -58,6 +58,45 @@ func TestStorage(t *testing.T) {
 	}
 }
 
+func TestStorageInADatabase(t *testing.T) {
+	const dsn, key = `"dsn":"${URL}"`, `"encryption_key":"${KEY}"`
+	for _, c := range []struct {
+		block, kind, dsn, problem string
+	}{
+		{block: `{}`, kind: "file"},
+		{block: `{"type":"file"}`, kind: "file"},
+		{block: `{"type":"postgres",` + dsn + `,` + key + `}`, kind: "postgres", dsn: "postgres://me:hunter2@db/mcpo"},
+		{block: `{"type":"file",` + dsn + `}`, kind: "file", dsn: "postgres://me:hunter2@db/mcpo"},
+		{block: `{"dsn":"${EMPTY}"}`, kind: "file"},
+		{block: `{"type":"redis"}`, problem: `f:1: storage.type: this value is unknown`},
+		{block: `{` + dsn + `,` + key + `}`, problem: "f:1: storage.dsn: it does not say whether this database is in use"},
+		{block: `{"type":"postgres",` + key + `}`, problem: "f:1: storage.dsn: there is no database to keep grants in"},
+		{block: `{"type":"postgres","dsn":"${EMPTY}",` + key + `}`, problem: "f:1: storage.dsn: there is no database to keep grants in"},
+		{block: `{"type":"postgres",` + dsn + `}`, problem: "f:1: storage.encryption_key: grants in a database need an encryption key"},
+		{block: `{"type":"postgres","dsn":5,` + key + `}`, problem: "f:1: storage.dsn: this must be a string"},
+	} {
+		env := func(name string) (string, bool) {
+			if name == "URL" {
+				return "postgres://me:hunter2@db/mcpo", true
+			}
+			return testEnv(name)
+		}
+		cfg, err := parse("f", fmt.Appendf(nil, `{%s,"storage":%s}`, oneServer, c.block), env, testRead)
+		switch {
+		case c.problem != "":
+			if err == nil || !strings.HasPrefix(err.Error(), c.problem) || strings.Contains(err.Error(), "\n") || strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("%s gives %v, want %q", c.block, err, c.problem)
+			}
+		case err != nil:
+			t.Errorf("%s: %v", c.block, err)
+		case cfg.Storage.Type != c.kind || cfg.Storage.DSN.Reveal() != c.dsn:
+			t.Errorf("%s is read as %+v", c.block, cfg.Storage)
+		case strings.Contains(fmt.Sprintf("%+v", cfg.Storage), "hunter2"):
+			t.Errorf("%s shows its password", c.block)
+		}
+	}
+}
+
 // TestStorageWithoutAHome: a container may have no home folder, which matters
 // to those alone who need one.
 func TestStorageWithoutAHome(t *testing.T) {
@@ -67,6 +106,7 @@ func TestStorageWithoutAHome(t *testing.T) {
 		`{` + oneServer + `,"storage":{"path":"~/x"}}`: "f:1: storage.path: there is no home folder for ~ to stand for",
 		`{` + oneServer + `,"storage":{"path":"/d"}}`:  "",
 		`{"mcpServers":{"a":{"command":"x"}}}`:         "",
+		`{` + oneServer + `,"storage":{"type":"postgres","dsn":"x","encryption_key":"0123456789abcdef"}}`:           "",
 		strings.Replace(`{`+oneServer+`}`, `"server_url":"auto"`, `"server_url":"auto","storage_type":"memory"`, 1): "",
 	} {
 		_, err := parse("f", []byte(file), env, testRead)
