@@ -103,12 +103,12 @@ func TestFlags(t *testing.T) {
 			o.Headers = map[string]string{"X-A": "1"}
 			o.Command = []string{"c"}
 		}},
-		{"every long flag", []string{"--host", "h", "--port=1", "--api-key=k", "--strict-auth", "--config", "c", "--hot-reload", "--root-path", "/r", "--path-prefix", "/p", "--public-url", "https://x.example/y/", "--call-timeout", "90", "--max-body", "2MB", "--shutdown-timeout", "1.5", "--max-callers", "7", "--audit-log", "a.log", "--metrics-addr", "[::1]:9090", "--pprof"}, nil, func(o *app.Options) {
+		{"every long flag", []string{"--host", "h", "--port=1", "--api-key=k", "--strict-auth", "--config", "c", "--hot-reload", "--root-path", "/r", "--path-prefix", "/p", "--public-url", "https://x.example/y/", "--call-timeout", "90", "--max-body", "2MB", "--shutdown-timeout", "1.5", "--drain-delay", "9", "--max-callers", "7", "--audit-log", "a.log", "--metrics-addr", "[::1]:9090", "--pprof"}, nil, func(o *app.Options) {
 			o.Host, o.Port, o.APIKey, o.StrictAuth = "h", 1, "k", true
 			o.ConfigPath, o.HotReload = "c", true
 			o.RootPath, o.PathPrefix, o.PublicURL = "/r", "/p", "https://x.example/y"
 			o.CallTimeout, o.MaxBody, o.ShutdownTimeout = 90*time.Second, 2_000_000, 1500*time.Millisecond
-			o.MaxCallers, o.AuditLog = 7, "a.log"
+			o.MaxCallers, o.AuditLog, o.DrainDelay = 7, "a.log", 9*time.Second
 			o.MetricsAddr, o.Profiles = "[::1]:9090", true
 		}},
 		{"a switch that is off", []string{"--strict-auth=false", "-c", "c"}, map[string]string{"MCPO_STRICT_AUTH": "true"}, func(o *app.Options) {

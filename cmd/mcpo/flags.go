@@ -37,6 +37,7 @@ type settings struct {
 	callTimeout     time.Duration
 	maxBody         int64
 	shutdownTimeout time.Duration
+	drainDelay      time.Duration
 	maxCallers      int
 
 	user string // of the commands logout and tokens
@@ -130,6 +131,8 @@ func (s *settings) limitFlags() *pflag.FlagSet {
 	f.Var(value(&s.maxBody, "SIZE", 4<<20, parseSize), "max-body", "largest body of a request, such as 4194304 or 4MiB")
 	f.Var(value(&s.shutdownTimeout, "TIME", 10*time.Second, parseDuration), "shutdown-timeout",
 		"longest wait for calls in flight when told to stop")
+	f.Var(value(&s.drainDelay, "TIME", 0, parseDuration), "drain-delay",
+		"when told to stop, serve on for so long while /readyz says so")
 	f.Var(value(&s.maxCallers, "N", 10_000, parseCount), "max-callers", "most callers with a connection to one server at a time")
 	return f
 }

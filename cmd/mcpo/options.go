@@ -52,6 +52,7 @@ func (s *settings) options(command []string, env lookup) (app.Options, error) {
 		CallTimeout:      s.callTimeout,
 		ConnectTimeout:   connect,
 		ShutdownTimeout:  s.shutdownTimeout,
+		DrainDelay:       s.drainDelay,
 		MaxBody:          s.maxBody,
 		MaxCallers:       s.maxCallers,
 		AuditLog:         s.auditLog,

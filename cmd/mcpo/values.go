@@ -61,7 +61,7 @@ func defaultText(v any) string {
 	case map[string]string, bool:
 		return ""
 	case time.Duration:
-		if v%time.Minute == 0 {
+		if v != 0 && v%time.Minute == 0 {
 			return fmt.Sprintf("%dm", v/time.Minute)
 		}
 		return v.String()

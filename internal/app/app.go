@@ -81,6 +81,7 @@ func Run(ctx context.Context, o Options) error {
 	a.handler = handler
 	a.logins = newLogins(o, publicURL(o, cfg, listener.Addr()), o.PublicURL != "" || cfg.PublicURL != "", http.HandlerFunc(handler.ServeCallback))
 	a.logins.happened, a.logins.metrics = a.happened, a.metrics
+	defer a.logins.stored.close()
 	defer a.logins.loopback.Close()
 	if _, err := a.swap(cfg); err != nil {
 		listener.Close()
@@ -92,7 +93,9 @@ func Run(ctx context.Context, o Options) error {
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	a.announce(cfg, listener.Addr())
-	err = a.live(ctx, served)
+	if err = a.live(ctx, served); err == nil {
+		a.leave(served)
+	}
 	a.stop(server)
 	hurry()
 	a.draining.Wait()

@@ -75,6 +75,9 @@ type Options struct {
 	// connection (0 is the default of the package upstream), and
 	// ShutdownTimeout the wait for calls in flight once mcpo is told to stop.
 	CallTimeout, ConnectTimeout, ShutdownTimeout time.Duration
+	// DrainDelay is how long mcpo serves on when told to stop, while /readyz says
+	// that it is about to end.
+	DrainDelay time.Duration
 	// MaxBody is the largest request body in bytes.
 	MaxBody int64
 

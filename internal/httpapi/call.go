@@ -46,6 +46,7 @@ func (h *Handler) serveCall(w http.ResponseWriter, r *http.Request, m *mount, to
 			Duration: time.Since(start), RequestID: id,
 		})
 	}
+	h.letGo(w)
 	switch {
 	case refusal != nil:
 		refusal.write(w)
@@ -162,6 +163,7 @@ func (h *Handler) operation(ctx context.Context, m *mount, who caller.ID, tool s
 // for the rest of a body that nobody reads.
 func (h *Handler) expectBody(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h.letGo(w)
 		if r.ContentLength != 0 {
 			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(h.opts.BodyTime)) // every connection has deadlines
 			w.Header()["Connection"] = closeConnection
@@ -171,9 +173,10 @@ func (h *Handler) expectBody(next http.Handler) http.Handler {
 }
 
 // bodyRead undoes expectBody.
-func bodyRead(w http.ResponseWriter) {
+func (h *Handler) bodyRead(w http.ResponseWriter) {
 	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 	delete(w.Header(), "Connection")
+	h.letGo(w)
 }
 
 // readBody reads the request's body within --max-body.
@@ -196,7 +199,7 @@ func (h *Handler) readBody(w http.ResponseWriter, r *http.Request) ([]byte, erro
 	if err != nil {
 		return nil, unreadable(err)
 	}
-	bodyRead(w)
+	h.bodyRead(w)
 	return body, nil
 }
 

@@ -39,7 +39,7 @@ func (h *Handler) serveConnect(w http.ResponseWriter, r *http.Request, m *mount)
 		h.outcome(w, m, errForm)
 		return
 	}
-	bodyRead(w)
+	h.bodyRead(w)
 	if !h.sameSite(r) || !h.formTokenFits(r, m.server.Name()) {
 		h.outcome(w, m, errForm)
 		return

@@ -94,7 +94,7 @@ func (h *Handler) serveDisconnect(w http.ResponseWriter, r *http.Request, m *mou
 		refused.write(w)
 		return
 	}
-	if err := readAny(w, r); err != nil {
+	if err := h.readAny(w, r); err != nil {
 		say(http.StatusBadRequest, "The request body is too large, or did not arrive whole. Disconnecting needs none.").write(w)
 		return
 	}
@@ -126,7 +126,7 @@ func (h *Handler) serveDisconnect(w http.ResponseWriter, r *http.Request, m *mou
 }
 
 // readAny reads the body: a form, or whatever else a program may send.
-func readAny(w http.ResponseWriter, r *http.Request) (err error) {
+func (h *Handler) readAny(w http.ResponseWriter, r *http.Request) (err error) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	if isForm(r) {
 		err = r.ParseForm()
@@ -134,7 +134,7 @@ func readAny(w http.ResponseWriter, r *http.Request) (err error) {
 		_, err = io.Copy(io.Discard, r.Body)
 	}
 	if err == nil {
-		bodyRead(w)
+		h.bodyRead(w)
 	}
 	return err
 }

@@ -60,8 +60,10 @@ type Handler struct {
 	prefix  string // normalised PathPrefix: "" or "/x"
 	current atomic.Pointer[Generation]
 	hopes   hopes
-	ids     requestIDs
-	assets  http.Handler
+	// draining says that mcpo is about to end.
+	draining atomic.Bool
+	ids      requestIDs
+	assets   http.Handler
 	// What strangers can make mcpo write.
 	strangeCalls, strangeLogins *pace
 	storeSeen                   atomic.Bool // the shared store was reached

@@ -9,8 +9,10 @@ import (
 
 // readiness is the body of /readyz.
 type readiness struct {
-	Ready   bool                   `json:"ready"`
-	Servers map[string]serverState `json:"servers"`
+	Ready bool `json:"ready"`
+	// Draining says that mcpo is about to end, and still serves.
+	Draining bool                   `json:"draining,omitempty"`
+	Servers  map[string]serverState `json:"servers"`
 	// Store is the one that replicas share, where they do.
 	Store *storeState `json:"store,omitempty"`
 }
@@ -55,6 +57,8 @@ func (h *Handler) serveHealth(w http.ResponseWriter, to route, g *Generation) {
 	}
 	body.Store = h.store()
 	body.Ready = body.Ready && (body.Store == nil || h.storeSeen.Load())
+	body.Draining = h.draining.Load()
+	body.Ready = body.Ready && !body.Draining
 	status := http.StatusOK
 	if !body.Ready {
 		status = http.StatusServiceUnavailable
