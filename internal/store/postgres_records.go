@@ -162,13 +162,15 @@ func (p *Postgres) Take(ctx context.Context, key Key) (Record, error) {
 	}
 }
 
+// row is a record as it is kept.
+type row struct {
+	Hash   string
+	Record []byte
+}
+
 // List returns all records of a kind, in no order. Damaged ones are set aside
 // and left out. A record that no key opens is an error.
 func (p *Postgres) List(ctx context.Context, kind Kind) ([]Record, error) {
-	type row struct {
-		Hash   string
-		Record []byte
-	}
 	var rows []row
 	err := p.ask(ctx, func(ctx context.Context, db *pgxpool.Pool) error {
 		found, err := db.Query(ctx, "SELECT hash, record FROM mcpo_records WHERE kind = $1", string(kind))
