@@ -40,6 +40,9 @@ const (
 type Options struct {
 	// TCP makes it listen at a port of 127.0.0.1 too.
 	TCP bool
+	// Durable makes it write as it does for an operator: what it has answered
+	// outlives a power failure. Tests do without, for it takes longer.
+	Durable bool
 }
 
 // Server is a running PostgreSQL server. No goroutine belongs to it.
@@ -47,6 +50,7 @@ type Server struct {
 	bin, dir  string // the folders of its programs, and of its data and socket
 	port      int
 	tcp       bool
+	durable   bool
 	databases atomic.Int32
 
 	keeper *keeper // nil while the server is stopped
@@ -104,7 +108,7 @@ func start(o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{bin: bin, dir: dir, port: defaultPort, tcp: o.TCP}
+	s := &Server{bin: bin, dir: dir, port: defaultPort, tcp: o.TCP, durable: o.Durable}
 	if err := s.prepare(); err != nil {
 		return nil, fmt.Errorf("%w%s", err, s.remove())
 	}

@@ -76,8 +76,11 @@ func (s *Server) run() error {
 		listen = "127.0.0.1"
 	}
 	cmd := exec.Command("/bin/sh", "-c", watchman, "sh", s.dir,
-		filepath.Join(s.bin, "postgres"), "-D", s.data(), "-k", s.dir, "-p", strconv.Itoa(s.port), "-c", "listen_addresses="+listen,
-		"-c", "fsync=off", "-c", "full_page_writes=off", "-c", "shared_buffers=16MB", "-c", "autovacuum=off", "-c", "jit=off")
+		filepath.Join(s.bin, "postgres"), "-D", s.data(), "-k", s.dir, "-p", strconv.Itoa(s.port), "-c", "listen_addresses="+listen)
+	if !s.durable {
+		cmd.Args = append(cmd.Args,
+			"-c", "fsync=off", "-c", "full_page_writes=off", "-c", "shared_buffers=16MB", "-c", "autovacuum=off", "-c", "jit=off")
+	}
 	cmd.Dir, cmd.SysProcAttr, cmd.Stdout, cmd.Stderr = s.dir, attributes(), log, log
 	in, err := cmd.StdinPipe()
 	if err != nil {
