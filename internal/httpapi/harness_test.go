@@ -36,6 +36,7 @@ type api struct {
 	t       *testing.T
 	url     string
 	servers []*upstream.Server
+	handler *Handler
 	log     *safeBuffer
 }
 
@@ -81,6 +82,7 @@ func serve(t *testing.T, s setup) *api {
 		a.servers = append(a.servers, server)
 	}
 	h, wrapped := New(s.Options)
+	a.handler = h
 	served := make([]Served, len(a.servers))
 	for i, server := range a.servers {
 		served[i] = Served{Server: server, Limiter: limit.New[caller.ID](s.limits),
