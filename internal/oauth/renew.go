@@ -39,7 +39,7 @@ func (a *Authorizer) renew(ctx context.Context, who caller.ID, stale string, ref
 		g, _ := done.Val.(*grant)
 		return g, nil
 	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+		return nil, &RenewError{context.Cause(ctx)}
 	}
 }
 

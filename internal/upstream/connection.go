@@ -443,7 +443,7 @@ func (c *connection) call(ctx context.Context, name string, args json.RawMessage
 		}
 		reply, err := c.ask(ctx, session, tool, args, header, token)
 		if err == nil || ctx.Err() != nil {
-			return reply, err
+			return reply, c.late(err)
 		}
 		if goneFor(err) {
 			c.report(session)
@@ -455,11 +455,24 @@ func (c *connection) call(ctx context.Context, name string, args json.RawMessage
 	}
 }
 
-// explain tells a refusal of this one call from the loss of the connection.
+// late is what a call comes to whose time is over: one that was never sent, as
+// nothing let it in, did not run.
+func (c *connection) late(err error) error {
+	if errors.Is(err, ErrTimeout) && wire.NotExecuted(err) {
+		return c.unavailable(StateFailed, errUnsent)
+	}
+	return err
+}
+
+// explain tells a refusal of this one call, and what did not reach the server,
+// from the loss of the connection.
 func (c *connection) explain(err error) error {
 	var status *wire.StatusError
 	if errors.As(err, &status) || errors.Is(err, wire.ErrReplyTooLarge) || c.dial.in.required(err) {
 		return err
+	}
+	if wire.NotExecuted(err) {
+		return c.unavailable(StateFailed, err)
 	}
 	return &LostError{Server: c.cfg.Name, Err: err}
 }
@@ -507,6 +520,9 @@ func (c *connection) get(ctx context.Context) (*wire.Session, error) {
 		case <-patience.C:
 			return nil, c.unavailable(state, reason)
 		case <-ctx.Done():
+			if errors.Is(context.Cause(ctx), ErrTimeout) { // nothing was sent
+				return nil, c.unavailable(state, reason)
+			}
 			return nil, context.Cause(ctx)
 		case <-c.ctx.Done():
 			return nil, ErrRemoved

@@ -10,14 +10,19 @@ var (
 	// ErrUnknownTool says that the server has no such tool, or that the
 	// configuration hides it.
 	ErrUnknownTool = errors.New("no such tool")
-	// ErrTimeout ends a call that took longer than its server's timeout.
+	// ErrTimeout ends a call that took longer than its server's timeout: the tool
+	// may have run or not.
 	ErrTimeout = errors.New("the server did not answer in time")
 	// ErrRemoved refuses calls to a server that is being taken away. They did
 	// not run.
 	ErrRemoved = errors.New("the server was removed from the configuration or mcpo is shutting down")
 )
 
-// UnavailableError says that a server has no connection now.
+// errUnsent is why a call came to nothing that waited too long to be sent.
+var errUnsent = errors.New("the call could not be sent in time")
+
+// UnavailableError says that a server has no connection now, or that a call could
+// not be sent over it. The call did not run.
 type UnavailableError struct {
 	Server string
 	// State is StateStarting or StateFailed.

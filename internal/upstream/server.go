@@ -195,7 +195,8 @@ func (s *Server) Call(ctx context.Context, who caller.ID, tool string, args json
 	c := s.take(ctx, who)
 	defer s.give(c)
 	reply, err := c.call(ctx, tool, args, s.cfg.Forward.Select(forwarded))
-	if errors.Is(err, context.DeadlineExceeded) {
+	var unavailable *UnavailableError // for want of time or not: it did not run
+	if errors.Is(err, context.DeadlineExceeded) && !errors.As(err, &unavailable) {
 		err = ErrTimeout // a deadline of ours seen by a lower layer
 	}
 	return reply, err
