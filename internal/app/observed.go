@@ -22,6 +22,11 @@ func observe(kept oauth.Store, kind string, m *metrics.Metrics) oauth.Store {
 	if m == nil {
 		return kept
 	}
+	health := func() error { return nil }
+	if h, ok := kept.(interface{ Health() error }); ok {
+		health = h.Health
+	}
+	m.Available(kind, health)
 	return observed{store: kept, kind: kind, metrics: m}
 }
 

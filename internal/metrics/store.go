@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -12,7 +13,7 @@ type storage struct {
 	durations  *prometheus.HistogramVec // store, operation
 	grants     *prometheus.GaugeVec     // store
 	swept      *prometheus.CounterVec   // store
-	available  *prometheus.GaugeVec     // store
+	health     *health
 }
 
 func newStorage() storage {
@@ -29,14 +30,15 @@ func newStorage() storage {
 		swept: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "mcpo_swept_records_total", Help: "Records that were removed from the store because they had run out.",
 		}, []string{"store"}),
-		available: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "mcpo_store_available", Help: "1 when the store of logins can be asked, 0 when not.",
-		}, []string{"store"}),
+		health: &health{
+			available: prometheus.NewDesc("mcpo_store_available", "1 while the store of logins can be asked, 0 while not.", []string{"store"}, nil),
+			of:        map[string]func() error{},
+		},
 	}
 }
 
 func (s storage) collectors() []prometheus.Collector {
-	return []prometheus.Collector{s.operations, s.durations, s.grants, s.swept, s.available}
+	return []prometheus.Collector{s.operations, s.durations, s.grants, s.swept, s.health}
 }
 
 // Stored counts an operation of a store: what it was, what came of it, and how
@@ -60,5 +62,39 @@ func (m *Metrics) Grants(store string, n int) {
 func (m *Metrics) Swept(store string, n int) {
 	if m != nil {
 		m.store.swept.WithLabelValues(store).Add(float64(n))
+	}
+}
+
+// Available has a scrape tell whether a store can be asked: while health gives
+// no error.
+func (m *Metrics) Available(store string, health func() error) {
+	if m == nil {
+		return
+	}
+	m.store.health.mu.Lock()
+	defer m.store.health.mu.Unlock()
+	m.store.health.of[store] = health
+}
+
+// health asks stores at each scrape how they are.
+type health struct {
+	available *prometheus.Desc
+	mu        sync.Mutex
+	of        map[string]func() error // by store
+}
+
+// Describe implements prometheus.Collector.
+func (h *health) Describe(to chan<- *prometheus.Desc) { to <- h.available }
+
+// Collect implements prometheus.Collector.
+func (h *health) Collect(to chan<- prometheus.Metric) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for store, health := range h.of {
+		value := 1.0
+		if health() != nil {
+			value = 0
+		}
+		to <- prometheus.MustNewConstMetric(h.available, prometheus.GaugeValue, value, store)
 	}
 }
