@@ -84,10 +84,20 @@ func (c *catalogue) read(ctx context.Context) ([]wire.Tool, error) {
 	return wire.ParseTools(kept.Tools), nil
 }
 
+// write keeps a catalogue, and what another replica has learned meanwhile.
 func (c *catalogue) write(ctx context.Context, l *upstream.ToolList) error {
-	kept := keptTools{URL: c.server.URL, Tools: make([]json.RawMessage, len(l.Tools))}
-	for i, t := range l.Tools {
-		kept.Tools[i] = t.Raw
+	ctx, unlock, err := c.store.Lock(ctx, c.key())
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	others, err := c.read(ctx)
+	if err != nil {
+		return err
+	}
+	kept := keptTools{URL: c.server.URL}
+	for _, t := range upstream.Join(l.Tools, others) {
+		kept.Tools = append(kept.Tools, t.Raw)
 	}
 	value, err := json.Marshal(kept)
 	if err != nil {

@@ -29,7 +29,7 @@ const (
 	noteBound = "mcpo note 1"
 )
 
-// notes are what replicas tell each other of grants.
+// notes are what replicas tell each other of grants and catalogues.
 type notes struct {
 	config   *pgx.ConnConfig
 	mu       sync.Mutex
@@ -42,7 +42,7 @@ func newNotes(config *pgx.ConnConfig) *notes {
 }
 
 // note is one notification before it is sealed: who can listen on the database
-// is not to learn who logs in where. Without a kind it means all grants.
+// is not to learn who logs in where. Without a kind it means all.
 type note struct {
 	By     string `json:"by"` // a process, which does not listen to itself
 	Kind   Kind   `json:"kind,omitempty"`
@@ -53,7 +53,7 @@ type note struct {
 
 // noteOf is what is told of a change of the record under key; "" is nothing.
 func (p *Postgres) noteOf(key Key) (string, error) {
-	if key.Kind != Grants {
+	if key.Kind != Grants && key.Kind != Catalogues {
 		return "", nil
 	}
 	n := note{By: p.name, Kind: key.Kind, Server: key.Server, Caller: key.Caller.String(), Name: key.Name}
@@ -91,8 +91,8 @@ func (ring keyring) openNote(text string) (n note, ok bool) {
 	return n, err == nil && json.Unmarshal(plain, &n) == nil
 }
 
-// Watch has changed called with the key of each grant that another replica put
-// or deleted, until stop is called. The zero Key says that any grant may have
+// Watch has changed called with the key of each grant and catalogue that another
+// replica put or deleted, until stop is called. The zero Key says that any may have
 // changed: when listening begins, and each time that it begins again after the
 // connection broke. changed must not block. Through a pool of transactions
 // nobody hears anything.

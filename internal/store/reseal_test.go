@@ -33,7 +33,9 @@ func TestResealPostgres(t *testing.T) {
 func testReseal(t *testing.T, open func(keys ...string) sealed) {
 	const callers = 250
 	first := open(firstSecret)
-	key := func(i int) store.Key { return grant("notes", string(rune('a'+i%26))+caller.User(string(rune(i))).String()) }
+	key := func(i int) store.Key {
+		return grant("notes", string(rune('a'+i%26))+caller.User(string(rune(i))).String())
+	}
 	for i := range callers {
 		if err := first.Put(t.Context(), store.Record{Key: key(i), Value: []byte{byte(i)}}); err != nil {
 			t.Fatal(err)

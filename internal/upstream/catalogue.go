@@ -18,17 +18,40 @@ const (
 // known; nil when nothing is. Who may call which is decided at the call.
 func (s *Server) Catalogue() *ToolList { return s.catalogue.Load() }
 
-// Seed begins the catalogue with what was known before, as elements of
-// tools/list. It comes before Start.
+// Seed takes into the catalogue what is known from elsewhere, as elements of
+// tools/list: from before the start, or from another replica. Learned is not told.
 func (s *Server) Seed(tools []wire.Tool) {
-	if len(tools) > 0 {
-		s.catalogue.Store(newToolList(s.cfg, wire.Info{}, within(tools)))
+	if len(tools) == 0 {
+		return
 	}
+	s.learning.Lock()
+	defer s.learning.Unlock()
+	var info wire.Info
+	if before := s.catalogue.Load(); before != nil {
+		info = before.Info
+	}
+	s.widen(info, tools)
 }
 
-// within joins lists as far as there is room in the catalogue. Of two tools with
-// one name the first counts.
-func within(lists ...[]wire.Tool) []wire.Tool {
+// widen puts newer tools into the catalogue, and gives it if that changed it. It
+// is called with learning held.
+func (s *Server) widen(info wire.Info, tools []wire.Tool) *ToolList {
+	all, before := Join(tools), s.catalogue.Load()
+	if before != nil {
+		all = Join(tools, before.Tools)
+	}
+	slices.SortFunc(all, func(a, b wire.Tool) int { return strings.Compare(a.Name, b.Name) })
+	next := newToolList(s.cfg, info, all)
+	if next.same(before) {
+		return nil
+	}
+	s.catalogue.Store(next)
+	return next
+}
+
+// Join joins lists as far as there is room in a catalogue. Of two tools with one
+// name the first counts.
+func Join(lists ...[]wire.Tool) []wire.Tool {
 	var all []wire.Tool
 	known, bytes := map[string]bool{}, 0
 	for _, list := range lists {
@@ -61,19 +84,9 @@ func (s *Server) learn(l *ToolList) *ToolList {
 	if l.bytes <= maxCatalogueBytes {
 		s.recent = recall(append(s.recent, l))
 	}
-	all, before := within(l.Tools), s.catalogue.Load()
-	if before != nil {
-		all = within(l.Tools, before.Tools)
-	}
-	slices.SortFunc(all, func(a, b wire.Tool) int { return strings.Compare(a.Name, b.Name) })
 	info := l.Info
 	info.Instructions = "" // they may be for this caller alone
-	next := newToolList(s.cfg, info, all)
-	if next.same(before) {
-		return l
-	}
-	s.catalogue.Store(next)
-	if s.access.Learned != nil {
+	if next := s.widen(info, l.Tools); next != nil && s.access.Learned != nil {
 		s.access.Learned(next)
 	}
 	return l

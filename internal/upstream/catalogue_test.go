@@ -3,6 +3,7 @@ package upstream
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -82,6 +83,13 @@ func TestSeed(t *testing.T) {
 	asks(t, s, guest(1))
 	if diff := cmp.Diff([]string{"known", "ownguest1", "t"}, names(s.Catalogue())); diff != "" {
 		t.Errorf("the catalogue after a caller came (-want +got):\n%s", diff)
+	}
+	s.Seed([]wire.Tool{{Name: "elsewhere", Raw: []byte(`{"name":"elsewhere"}`)}, {Name: "known", Raw: []byte(`{"name":"known","title":"newer"}`)}})
+	if diff := cmp.Diff([]string{"elsewhere", "known", "ownguest1", "t"}, names(s.Catalogue())); diff != "" {
+		t.Errorf("the catalogue after another replica learned (-want +got):\n%s", diff)
+	}
+	if known, _ := s.Catalogue().find("known"); !strings.Contains(string(known.Raw), "newer") {
+		t.Errorf("a tool that another replica saw change is still %s", known.Raw)
 	}
 	if l := s.Tools(guest(2)); slices.Contains(names(l), "known") || slices.Contains(names(l), "ownguest1") {
 		t.Errorf("who has only just come is shown %v", names(l))
