@@ -109,16 +109,26 @@ func (l load) run(addr string) (sample, error) {
 		})
 	}
 	wg.Wait()
-	s := sample{seconds: time.Since(start).Seconds()}
+	s := sampleOf(took, time.Since(start))
 	for _, err := range errs {
 		if err != nil {
 			return s, fmt.Errorf("calling %s: %w", l.path, err)
 		}
 	}
+	return s, nil
+}
+
+// sampleOf sums up what everybody's requests took, of which there is at least one
+// unless something went wrong.
+func sampleOf(took [][]time.Duration, length time.Duration) sample {
+	s := sample{seconds: length.Seconds()}
 	all := slices.Concat(took...)
+	if len(all) == 0 {
+		return s
+	}
 	slices.Sort(all)
 	s.calls, s.p50, s.p99 = len(all), all[len(all)/2], all[len(all)*99/100]
-	return s, nil
+	return s
 }
 
 // repeat sends requests over one connection, the first one and then every so

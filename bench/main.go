@@ -43,7 +43,7 @@ func main() {
 	asJSON := flag.Bool("json", false, "print JSON instead of Markdown")
 	withPeers := flag.Bool("peers", true, "measure the Python mcpo as well")
 	length := flag.Duration("sample", time.Second, "run each load for so long, five times over (with -quick: 400 ms, thrice)")
-	only := flag.String("only", "", "measure one `part` alone: loads, lives, login or callers")
+	only := flag.String("only", "", "measure one `part` alone: loads, lives, login, callers, observe or stores")
 	callers := flag.Int("callers", 1000, "measure ten callers, a hundred, and so on up to this `number`")
 	flag.Parse()
 	b := &bench{quick: *quick, rounds: 5, starts: 5, duration: *length, callers: *callers, samples: map[string]map[string][]sample{}, began: time.Now()}
@@ -104,6 +104,8 @@ func (b *bench) parts(only string) ([]part, error) {
 		{"lives", []func() error{b.allocFigure, b.memoryFigure, b.startFigure, b.slowServersFigure, b.documentFigure}},
 		{"login", []func() error{b.oauthFigures}},
 		{"callers", []func() error{b.callerFigures}},
+		{"observe", []func() error{b.observeFigures}},
+		{"stores", []func() error{b.storeFigures}},
 	}
 	if only == "" {
 		return all, nil
