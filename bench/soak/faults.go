@@ -178,17 +178,19 @@ func (s *soak) toolProcess() int {
 // outage has the authorization server refuse to renew tokens for a while. Who
 // holds one that is good goes on; others are told to come back.
 func (s *soak) outage(ctx context.Context) error {
-	w := s.faults.open(outages, notes, http.StatusServiceUnavailable)
+	w := s.faults.open(outages, notes, http.StatusServiceUnavailable, withoutTools)
+	length := s.opts.life / 10
 	s.up.login.Set(func(o *oauthtest.Options) {
 		o.Instead["refresh"] = oauthtest.Answer{Status: http.StatusServiceUnavailable}
 	})
 	select {
 	case <-ctx.Done():
-	case <-time.After(s.opts.life / 10):
+	case <-time.After(length):
 	}
 	s.up.login.Set(func(o *oauthtest.Options) { delete(o.Instead, "refresh") })
-	// A connection that could not be opened meanwhile is tried again in a moment.
-	s.faults.close(w, time.Now().Add(2*time.Second))
+	// A connection that could not be opened meanwhile is tried again after pauses
+	// that double each time: at the latest after as long as that has gone on.
+	s.faults.close(w, time.Now().Add(length+time.Second))
 	s.tally.count(outages)
 	return nil
 }

@@ -157,6 +157,7 @@ func (s *soak) verdict(w io.Writer, seen []sample) error {
 	refreshes, dropped := s.up.login.Requests("refresh"), s.tally.of(leftOut)
 	_, otherwise := s.tally.failed()
 	fmt.Fprintf(w, "| refreshes | %d | 0 |\n| %s | %d | |\n| **failed, and not injected** | | **%d** |\n", refreshes, leftOut, dropped, otherwise)
+	fmt.Fprintf(w, "\nThe machine let this program wait for %v at most.\n", s.late.Round(time.Millisecond))
 	if refreshes == 0 {
 		problems = append(problems, errors.New("no token was refreshed; let it run longer, or -life be shorter"))
 	}
