@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 out=$1
 rm -rf "$out"
 mkdir -p "$out/completions"
-go build -o "$out/mcpo" ./cmd/mcpo
+go build -trimpath -o "$out/mcpo" ./cmd/mcpo
 "$out/mcpo" completion bash >"$out/completions/mcpo.bash"
 "$out/mcpo" completion zsh >"$out/completions/_mcpo"
 "$out/mcpo" completion fish >"$out/completions/mcpo.fish"
