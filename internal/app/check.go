@@ -34,6 +34,7 @@ func Check(ctx context.Context, o Options, w io.Writer) error {
 	}
 	o.Log = slog.New(slog.DiscardHandler) // the table has the reasons; mcpo's further tries are not asked for
 	a := &app{opts: o, logins: newLogins(o, "", false, nil)}
+	defer a.logins.stored.close()
 	defer a.beside.Wait()
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.Background(), o.ShutdownTimeout)
@@ -70,6 +71,9 @@ func Check(ctx context.Context, o Options, w io.Writer) error {
 	}
 	if err := table.Flush(); err != nil {
 		return fmt.Errorf("writing the table: %w", err)
+	}
+	if p := a.logins.stored.shared(); p != nil && p.Health() != nil {
+		return &ExitError{Code: 1, Err: fmt.Errorf("the database of storage.dsn: %w", p.Health())}
 	}
 	if failed > 0 {
 		return &ExitError{Code: 1, Err: fmt.Errorf("%d of %d servers failed", failed, len(a.servers))}

@@ -37,6 +37,7 @@ func Login(ctx context.Context, o Options, name string, w io.Writer) error {
 		return err
 	}
 	defer written.Close()
+	defer l.stored.close()
 	kept, err := l.authorizer(s, cfg.Storage, nil)
 	if err != nil {
 		return &ExitError{Code: 1, Err: err}
@@ -167,6 +168,7 @@ func Logout(ctx context.Context, o Options, name string, w io.Writer) error {
 		return err
 	}
 	defer written.Close()
+	defer l.stored.close()
 	kept, err := l.authorizer(s, cfg.Storage, nil)
 	if err != nil {
 		return &ExitError{Code: 1, Err: err}
@@ -178,7 +180,7 @@ func Logout(ctx context.Context, o Options, name string, w io.Writer) error {
 		return err
 	}
 	if !had {
-		said += othersAt(ctx, l.files, name, hereURL(o, cfg))
+		said += othersAt(ctx, l.stored.current(), name, hereURL(o, cfg))
 	}
 	_, err = io.WriteString(w, said)
 	return err

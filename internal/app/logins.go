@@ -3,10 +3,8 @@ package app
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"path/filepath"
-	"sync"
 	"time"
 
 	"mcpo/internal/caller"
@@ -30,15 +28,12 @@ type logins struct {
 	memory    *store.Memory
 	happened  func(oauth.Happening) // nil for nobody to be told
 	metrics   *metrics.Metrics      // nil for none
-
-	mu    sync.Mutex
-	files *store.Files // nil until a server wants it
-	from  config.Storage
+	stored    *stored
 }
 
 // newLogins makes them. callback answers browsers at the loopback port.
 func newLogins(o Options, publicURL string, web bool, callback http.Handler) *logins {
-	return &logins{opts: o, publicURL: publicURL, web: web, memory: store.NewMemory(), loopback: oauth.NewLoopback(callback, o.Log)}
+	return &logins{opts: o, publicURL: publicURL, web: web, memory: store.NewMemory(), stored: &stored{opts: o}, loopback: oauth.NewLoopback(callback, o.Log)}
 }
 
 // storeFor is where the grants of a server are kept.
@@ -46,41 +41,15 @@ func (l *logins) storeFor(s config.Server, at config.Storage) (oauth.Store, erro
 	if s.OAuth.StorageType == "memory" {
 		return observe(l.memory, "memory", l.metrics), nil
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.files != nil && sameStorage(l.from, at) {
-		return observe(l.files, "file", l.metrics), nil
-	}
-	files, err := openFiles(l.opts, at)
+	kept, err := l.stored.at(at)
 	if err != nil {
 		return nil, err
 	}
-	l.files, l.from = files, at
-	return observe(files, "file", l.metrics), nil
-}
-
-func openFiles(o Options, at config.Storage) (*store.Files, error) {
-	keys := make([]string, len(at.EncryptionKeys))
-	for i, k := range at.EncryptionKeys {
-		keys[i] = k.Reveal()
+	kind := at.Type
+	if kind == "" {
+		kind = config.FileStorage
 	}
-	files, err := store.Open(store.Options{Dir: at.Path, Keys: keys, Log: o.Log})
-	if err != nil {
-		return nil, fmt.Errorf("opening the storage folder %s: %w", at.Path, err)
-	}
-	return files, nil
-}
-
-func sameStorage(a, b config.Storage) bool {
-	if a.Path != b.Path || len(a.EncryptionKeys) != len(b.EncryptionKeys) {
-		return false
-	}
-	for i, k := range a.EncryptionKeys {
-		if k != b.EncryptionKeys[i] {
-			return false
-		}
-	}
-	return true
+	return observe(kept.durable, kind, l.metrics), nil
 }
 
 // firstCaller is the caller whose connection is opened at the start.
@@ -118,16 +87,9 @@ func (l *logins) sweep(ctx context.Context) {
 	tick := time.NewTicker(sweepPause)
 	defer tick.Stop()
 	for {
-		l.mu.Lock()
-		files := l.files
-		l.mu.Unlock()
 		gone, err := l.memory.Sweep(ctx)
-		l.measure(ctx, l.memory, "memory", gone)
-		if files != nil {
-			n, filesErr := files.Sweep(ctx)
-			l.measure(ctx, files, "file", n)
-			gone, err = gone+n, errors.Join(err, filesErr)
-		}
+		n, storedErr := l.stored.sweep(ctx)
+		gone, err = gone+n, errors.Join(err, storedErr)
 		if gone > 0 {
 			l.opts.Log.Info("removed what has run out: links, logins in progress, and grants that cannot be renewed", "records", gone)
 		}
@@ -145,7 +107,7 @@ func (l *logins) sweep(ctx context.Context) {
 // takeOver takes over what a Python mcpo left in the folder, for the caller that
 // it would have served.
 func takeOver(ctx context.Context, a *oauth.Authorizer, s config.Server, at config.Storage, o Options) {
-	if s.OAuth.StorageType == "memory" {
+	if s.OAuth.StorageType == "memory" || at.Path == "" {
 		return
 	}
 	if _, err := a.TakeOver(ctx, firstCaller(s), filepath.Join(at.Path, "tokens")); err != nil {

@@ -30,11 +30,11 @@ func LogoutUser(ctx context.Context, o Options, name, user string, w io.Writer) 
 		return err
 	}
 	defer written.Close()
-	kept, err := openFiles(o, cfg.Storage)
+	defer l.stored.close()
+	kept, err := l.stored.at(cfg.Storage)
 	if err != nil {
 		return &ExitError{Code: 1, Err: err}
 	}
-	l.files, l.from = kept, cfg.Storage
 	all, err := oauth.List(ctx, kept)
 	if err != nil {
 		return &ExitError{Code: 1, Err: err}
@@ -77,7 +77,7 @@ func isUser(who caller.ID, user string) bool {
 type leaver struct {
 	logins *logins
 	cfg    *config.Config
-	kept   *store.Files
+	kept   oauth.Store
 	audit  *audit.Log
 	user   string
 	w      io.Writer

@@ -72,7 +72,7 @@ func (a *app) swap(cfg *config.Config) (gone []httpapi.Served, err error) {
 	next := make([]httpapi.Served, 0, len(cfg.Servers))
 	var fresh []int // places in next
 	for _, c := range cfg.Servers {
-		if s := old[c.Name]; s.Server != nil && s.Server.Config().Equal(c) {
+		if s := old[c.Name]; s.Server != nil && s.Server.Config().Equal(c) && !a.moves(c, cfg.Storage) {
 			delete(old, c.Name)
 			next = append(next, s)
 			continue
@@ -98,6 +98,12 @@ func (a *app) swap(cfg *config.Config) (gone []httpapi.Served, err error) {
 	}
 	a.warnOfIdentity(cfg)
 	return slices.Collect(maps.Values(old)), nil
+}
+
+// moves tells whether what a server keeps of its callers is elsewhere by a new
+// configuration.
+func (a *app) moves(c config.Server, at config.Storage) bool {
+	return c.OAuth != nil && c.OAuth.StorageType != "memory" && a.logins.stored.moves(at)
 }
 
 // chosen are the servers at these places.
@@ -213,22 +219,25 @@ func (a *app) reload() {
 	gone, err := a.swap(cfg)
 	a.metrics.Reloaded(err == nil)
 	if err != nil {
+		a.logins.stored.back()
 		a.opts.Log.Error("the new configuration cannot be used; the old one stays in use", "error", err)
 		return
 	}
 	a.opts.Log.Info("the configuration was reloaded", "servers", len(a.servers), "before", before, "closed", len(gone))
-	a.drain(gone)
+	a.drain(gone, a.logins.stored.turn())
 }
 
 // drainTime bounds how long calls to a server that a reload took away may go on.
 const drainTime = upstream.DefaultCallTimeout
 
-// drain closes servers beside the serving; their calls in flight may finish.
-func (a *app) drain(gone []httpapi.Served) {
+// drain closes servers beside the serving; their calls in flight may finish. Then
+// it closes the store that only they used, if there is one.
+func (a *app) drain(gone []httpapi.Served, old *opened) {
 	a.draining.Go(func() {
 		ctx, cancel := context.WithTimeout(a.stopping, drainTime)
 		defer cancel()
 		closeServers(ctx, gone)
+		old.close()
 	})
 }
 

@@ -13,7 +13,7 @@ import (
 	"mcpo/internal/oauth"
 )
 
-// Tokens writes a table of the logins that the configuration's storage folder
+// Tokens writes a table of the logins that the configuration's store
 // holds, with no token in it: those of all callers, or of one account where user
 // is its id, or its name as the table shows it.
 func Tokens(ctx context.Context, o Options, user string, w io.Writer) error {
@@ -46,13 +46,14 @@ func Tokens(ctx context.Context, o Options, user string, w io.Writer) error {
 	return err
 }
 
-// writeStored writes what the storage folder holds.
+// writeStored writes what the store holds.
 func writeStored(ctx context.Context, cfg *config.Config, o Options, user string, w io.Writer) error {
-	files, err := openFiles(o, cfg.Storage)
+	kept, err := openStorage(o, cfg.Storage)
 	if err != nil {
 		return &ExitError{Code: 1, Err: err}
 	}
-	all, err := oauth.List(ctx, files)
+	defer kept.close()
+	all, err := oauth.List(ctx, kept)
 	if err != nil {
 		return &ExitError{Code: 1, Err: err}
 	}
