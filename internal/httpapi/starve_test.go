@@ -103,7 +103,7 @@ func TestALoopStarvesNobody(t *testing.T) {
 					return
 				default:
 				}
-				resp, err := callAs(context.Background(), client, a, "greedy", "mallory")
+				resp, err := callAs(context.Background(), client, a, "greedy", "mallory", "")
 				if err != nil {
 					t.Error(err)
 					return
@@ -123,7 +123,7 @@ func TestALoopStarvesNobody(t *testing.T) {
 	until(t, "refusals", func() bool { _, ok := refused.Load("1"); return ok })
 	close(d.open)
 	for range 30 {
-		resp, err := callAs(soon(t), client, a, "polite", "alice")
+		resp, err := callAs(soon(t), client, a, "polite", "alice", "{}")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -139,8 +139,8 @@ func TestALoopStarvesNobody(t *testing.T) {
 	}
 }
 
-func callAs(ctx context.Context, client *http.Client, a *api, tool, user string) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, a.url+"/s/"+tool, nil)
+func callAs(ctx context.Context, client *http.Client, a *api, tool, user, body string) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, a.url+"/s/"+tool, strings.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
@@ -176,7 +176,7 @@ func TestQueuedCalls(t *testing.T) {
 	call := func(ctx context.Context) <-chan int {
 		status := make(chan int, 1)
 		go func() {
-			resp, err := callAs(ctx, http.DefaultClient, a, "polite", "alice")
+			resp, err := callAs(ctx, http.DefaultClient, a, "polite", "alice", "{}")
 			if err != nil {
 				status <- 0
 				return
