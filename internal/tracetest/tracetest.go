@@ -199,40 +199,46 @@ func (c *Collector) Resource() map[string]string {
 	return c.resource
 }
 
-// Await waits until a span of that name has arrived, and gives the latest one.
-func (c *Collector) Await(ctx context.Context, t testing.TB, name string) Span {
+// Await waits until a span has arrived for which is holds, and gives the latest.
+func (c *Collector) Await(ctx context.Context, t testing.TB, is func(Span) bool) Span {
 	t.Helper()
 	for {
 		c.mu.Lock()
 		spans, news := c.spans, c.news
 		c.mu.Unlock()
 		for _, s := range slices.Backward(spans) {
-			if s.Name == name {
+			if is(s) {
 				return s
 			}
 		}
 		select {
 		case <-news:
 		case <-ctx.Done():
-			t.Fatalf("no span %q arrived; there are: %v", name, Names(spans))
+			t.Fatalf("the span never arrived; there are: %+v", spans)
 		}
 	}
 }
 
-// Names are the names of spans, in the order of their ends.
-func Names(spans []Span) (names []string) {
+// Named holds for spans of that name.
+func Named(name string) func(Span) bool { return func(s Span) bool { return s.Name == name } }
+
+// Tree writes down what is below a span, a name on a line, in the order of their
+// ends, with two spaces before what is below another, and error.type behind what
+// failed.
+func (c *Collector) Tree(root Span) string {
+	return tree(c.Spans(), root, "")
+}
+
+func tree(spans []Span, at Span, indent string) string {
+	line := indent + at.Name
+	if word := at.Attributes["error.type"]; word != "" {
+		line += ": " + word
+	}
+	line += "\n"
 	for _, s := range spans {
-		names = append(names, s.Name)
-	}
-	return names
-}
-
-// Below are the spans whose parent is the one with that id.
-func (c *Collector) Below(id string) (below []Span) {
-	for _, s := range c.Spans() {
-		if s.Parent == id {
-			below = append(below, s)
+		if s.Trace == at.Trace && s.Parent == at.ID {
+			line += tree(spans, s, indent+"  ")
 		}
 	}
-	return below
+	return line
 }

@@ -89,7 +89,7 @@ func TestSpans(t *testing.T) {
 				"OTEL_EXPORTER_OTLP_HEADERS=x-key=a%20b", "OTEL_EXPORTER_OTLP_COMPRESSION=gzip", "OTEL_RESOURCE_ATTRIBUTES=deployment.environment.name=test")
 			parent, state := work(tracer, "Traceparent", callers, "Tracestate", "a=1", "Baggage", "user=alice")
 			tracer.Close()
-			request, call := c.Await(t.Context(), t, "POST /{server}/{tool}"), c.Await(t.Context(), t, "tools/call echo")
+			request, call := c.Await(t.Context(), t, tracetest.Named("POST /{server}/{tool}")), c.Await(t.Context(), t, tracetest.Named("tools/call echo"))
 			want := []tracetest.Span{
 				{Trace: traceID, ID: call.ID, Parent: request.ID, State: "a=1", Name: "tools/call echo", Kind: "CLIENT", Error: true,
 					Attributes: map[string]string{"error.type": "timeout"}},
@@ -182,7 +182,7 @@ func TestCause(t *testing.T) {
 	within.End()
 	later.End()
 	tracer.Close()
-	request, connect, token := at.Await(t.Context(), t, "POST /{server}/{tool}"), at.Await(t.Context(), t, "connect"), at.Await(t.Context(), t, "get token")
+	request, connect, token := at.Await(t.Context(), t, tracetest.Named("POST /{server}/{tool}")), at.Await(t.Context(), t, tracetest.Named("connect")), at.Await(t.Context(), t, tracetest.Named("get token"))
 	if connect.Trace == request.Trace || connect.Parent != "" || !cmp.Equal(connect.Links, []string{request.ID}) || token.Parent != connect.ID {
 		t.Errorf("the request is %+v, what it caused is %+v with %+v", request, connect, token)
 	}
