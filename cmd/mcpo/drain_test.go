@@ -5,6 +5,7 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -35,16 +36,39 @@ func TestRollingRestart(t *testing.T) {
 	until(t, "there is no load", func() bool { return load.calls.Load() > 50 })
 	next := start()
 	b.add(next)
+	long := make(chan string, 1)
+	go func() { long <- post(b.URL+"/slow", slowCall) }()
+	until(t, "the long call has not begun", func() bool { return b.long.Load() == 1 })
 	old.signal(t, syscall.SIGTERM)
 	until(t, "the one that ends does not say so", func() bool { return readiness(old).Draining })
 	checkStillServes(t, old)
 	if err := old.cmd.Wait(); err != nil {
 		t.Errorf("mcpo ended with %v\n%s", err, old.log.String())
 	}
+	if answer := <-long; !strings.HasPrefix(answer, "200") {
+		t.Errorf("the call that began before and ended long after is answered with %s", answer)
+	}
 	at := load.calls.Load()
 	until(t, "the load has ended", func() bool { return load.calls.Load() > at+50 })
 	load.stop()
 	t.Logf("%d calls, of which %d met the restart", load.calls.Load(), at)
+}
+
+// slowCall takes longer than drainDelay.
+const slowCall = `{"ms":6000}`
+
+// post gives the answer's status and body, or what went wrong.
+func post(url, body string) string {
+	resp, err := http.Post(url, "application/json", strings.NewReader(body))
+	if err != nil {
+		return err.Error()
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return err.Error()
+	}
+	return fmt.Sprintf("%d %s", resp.StatusCode, text)
 }
 
 // ready is what /readyz says.
@@ -103,6 +127,7 @@ func TestSecondSignalEndsTheDelay(t *testing.T) {
 type balancer struct {
 	*httptest.Server
 	t       *testing.T
+	long    atomic.Int64 // calls of slow that were sent on
 	mu      sync.Mutex
 	members []*member
 }
@@ -116,6 +141,9 @@ func newBalancer(t *testing.T, p *process) *balancer {
 	b := &balancer{t: t}
 	b.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if m := b.pick(); m != nil {
+			if r.URL.Path == "/slow" {
+				b.long.Add(1)
+			}
 			m.proxy.ServeHTTP(w, r)
 			return
 		}
