@@ -32,6 +32,8 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
+
+	"mcpo/internal/pgtest"
 )
 
 // options are what a run can be told.
@@ -53,7 +55,7 @@ func main() {
 	flag.Float64Var(&o.rate, "rate", 150, "requests per second, on the average")
 	flag.DurationVar(&o.life, "life", 30*time.Second, "access tokens live for so long")
 	flag.StringVar(&o.storage, "storage", "file", "keep grants in a `store`: file or postgres")
-	flag.StringVar(&o.dsn, "dsn", "", "the `address` of an empty database, with -storage postgres")
+	flag.StringVar(&o.dsn, "dsn", "", "the `address` of an empty database for -storage postgres; without one, a PostgreSQL server of this run's own")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -70,8 +72,8 @@ func (o options) check() error {
 		return errors.New("-callers, -rate and -for must be more than nothing, and -life a second or longer")
 	case o.storage != "file" && o.storage != "postgres":
 		return fmt.Errorf("there is no store %q: write -storage file or -storage postgres", o.storage)
-	case o.storage == "postgres" && o.dsn == "":
-		return errors.New("-storage postgres needs -dsn, the address of an empty database")
+	case o.storage == "file" && o.dsn != "":
+		return errors.New("-dsn goes with -storage postgres")
 	}
 	return nil
 }
@@ -98,6 +100,14 @@ func runIn(ctx context.Context, dir string, o options) error {
 		return err
 	}
 	defer up.close()
+	if o.storage == "postgres" && o.dsn == "" {
+		database, err := pgtest.New(pgtest.Options{Durable: true})
+		if err != nil {
+			return fmt.Errorf("starting PostgreSQL: %w", err)
+		}
+		defer database.Close()
+		o.dsn = database.DSN()
+	}
 	p, err := startMcpo(ctx, dir, up, o)
 	if err != nil {
 		return err
