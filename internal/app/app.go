@@ -81,6 +81,7 @@ func Run(ctx context.Context, o Options) error {
 	a.handler = handler
 	a.logins = newLogins(o, publicURL(o, cfg, listener.Addr()), o.PublicURL != "" || cfg.PublicURL != "", http.HandlerFunc(handler.ServeCallback))
 	a.logins.happened, a.logins.metrics = a.happened, a.metrics
+	a.metrics.Available(a.logins.stored.available)
 	defer a.logins.stored.close()
 	defer a.logins.loopback.Close()
 	if _, err := a.swap(cfg); err != nil {

@@ -39,17 +39,13 @@ func newLogins(o Options, publicURL string, web bool, callback http.Handler) *lo
 // storeFor is where the grants of a server are kept.
 func (l *logins) storeFor(s config.Server, at config.Storage) (oauth.Store, error) {
 	if s.OAuth.StorageType == "memory" {
-		return observe(l.memory, "memory", l.metrics), nil
+		return observe(l.memory, memoryKind, l.metrics), nil
 	}
 	kept, err := l.stored.at(at)
 	if err != nil {
 		return nil, err
 	}
-	kind := at.Type
-	if kind == "" {
-		kind = config.FileStorage
-	}
-	return observe(kept.durable, kind, l.metrics), nil
+	return observe(kept.durable, kindOf(at), l.metrics), nil
 }
 
 // firstCaller is the caller whose connection is opened at the start.
@@ -89,6 +85,7 @@ func (l *logins) sweep(ctx context.Context) {
 	for {
 		gone, err := l.memory.Sweep(ctx)
 		n, storedErr := l.stored.sweep(ctx)
+		l.measure(ctx, gone, n)
 		gone, err = gone+n, errors.Join(err, storedErr)
 		if gone > 0 {
 			l.opts.Log.Info("removed what has run out: links, logins in progress, and grants that cannot be renewed", "records", gone)

@@ -125,6 +125,7 @@ func newBusy(t *testing.T) *busy {
 	m.get("GET", "/clock/openapi.json", "")
 	write(t, h.path, `{"mcpServers":{"a":`)
 	m.reload <- struct{}{}
+	expect(t, at, map[string]string{`mcpo_reloads_total{outcome="refused"}`: "1", `mcpo_last_reload_successful`: "0"})
 	h.write(guarded("lab", s.MCP, freePort(t), one), open(t, "clock"))
 	m.reload <- struct{}{}
 	m.reload <- struct{}{} // taken when the one before is done

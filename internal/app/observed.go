@@ -1,10 +1,12 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
 
+	"mcpo/internal/config"
 	"mcpo/internal/metrics"
 	"mcpo/internal/oauth"
 	"mcpo/internal/store"
@@ -22,11 +24,6 @@ func observe(kept oauth.Store, kind string, m *metrics.Metrics) oauth.Store {
 	if m == nil {
 		return kept
 	}
-	health := func() error { return nil }
-	if h, ok := kept.(interface{ Health() error }); ok {
-		health = h.Health
-	}
-	m.Available(kind, health)
 	return observed{store: kept, kind: kind, metrics: m}
 }
 
@@ -107,14 +104,43 @@ type counter interface {
 	Count(ctx context.Context, kind store.Kind) (int, error)
 }
 
-// measure counts what a look for what has run out removed, and the grants that
-// are left.
-func (l *logins) measure(ctx context.Context, kept counter, kind string, swept int) {
+// measure counts what a look for what has run out removed from memory and from
+// the durable store, and the grants that are left.
+func (l *logins) measure(ctx context.Context, fromMemory, fromDurable int) {
 	if l.metrics == nil {
 		return
 	}
-	l.metrics.Swept(kind, swept)
-	if n, err := kept.Count(ctx, store.Grants); err == nil { // else the sweep tells
-		l.metrics.Grants(kind, n)
+	grants := map[string]int{}
+	count := func(kept oauth.Store, kind string) {
+		if c, ok := kept.(counter); ok {
+			if n, err := c.Count(ctx, store.Grants); err == nil { // else a sweep fails too, and tells
+				grants[kind] = n
+			}
+		}
 	}
+	count(l.memory, memoryKind)
+	l.metrics.Swept(memoryKind, fromMemory)
+	if now := l.stored.current(); now != nil {
+		count(now.durable, kindOf(now.from))
+		l.metrics.Swept(kindOf(now.from), fromDurable)
+	}
+	l.metrics.Grants(grants)
+}
+
+// memoryKind is the word for the store that forgets everything.
+const memoryKind = "memory"
+
+// kindOf is the word for what a storage block leads to.
+func kindOf(at config.Storage) string { return cmp.Or(at.Type, config.FileStorage) }
+
+// available tells of the store in use whether it can be asked.
+func (s *stored) available() (kind string, err error) {
+	now := s.current()
+	if now == nil {
+		return "", nil
+	}
+	if p, is := now.durable.(interface{ Health() error }); is {
+		err = p.Health()
+	}
+	return kindOf(now.from), err
 }

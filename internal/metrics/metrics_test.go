@@ -87,10 +87,10 @@ func TestWhatIsCounted(t *testing.T) {
 	m.Refresh("a", RefreshRefused)
 	m.Document("b", true)
 	m.Stored("file", "get", "ok", time.Millisecond)
-	m.Grants("file", 7)
+	m.Grants(map[string]int{"memory": 1})
+	m.Grants(map[string]int{"file": 7})
 	m.Swept("file", 3)
-	m.Available("file", func() error { return nil })
-	m.Available("postgres", func() error { return errors.New("down") })
+	m.Available(func() (string, error) { return "postgres", errors.New("down") })
 	m.Reloaded(false)
 	expect(t, scrape(t, m), map[string]string{
 		`mcpo_calls_total{outcome="ok",server="a",tool="echo"}`:                                 "1",
@@ -109,7 +109,6 @@ func TestWhatIsCounted(t *testing.T) {
 		`mcpo_grants{store="file"}`:                                                             "7",
 		`mcpo_swept_records_total{store="file"}`:                                                "3",
 		`mcpo_reloads_total{outcome="refused"}`:                                                 "1",
-		`mcpo_store_available{store="file"}`:                                                    "1",
 		`mcpo_store_available{store="postgres"}`:                                                "0",
 		`mcpo_last_reload_successful`:                                                           "0",
 		`mcpo_connections{server="a",state="connected"}`:                                        "1",
@@ -135,9 +134,8 @@ func TestNothingIsCounted(t *testing.T) {
 		m.Refresh("a", RefreshOK)
 		m.Document("a", false)
 		m.Stored("file", "get", "ok", 0)
-		m.Grants("file", 1)
+		m.Grants(nil)
 		m.Swept("file", 1)
-		m.Available("file", nil)
 		m.Reloaded(true)
 	}); n != 0 {
 		t.Errorf("metrics that are off allocate %v times", n)

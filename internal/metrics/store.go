@@ -1,7 +1,7 @@
 package metrics
 
 import (
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -30,10 +30,7 @@ func newStorage() storage {
 		swept: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "mcpo_swept_records_total", Help: "Records that were removed from the store because they had run out.",
 		}, []string{"store"}),
-		health: &health{
-			available: prometheus.NewDesc("mcpo_store_available", "1 while the store of logins can be asked, 0 while not.", []string{"store"}, nil),
-			of:        map[string]func() error{},
-		},
+		health: &health{available: prometheus.NewDesc("mcpo_store_available", "1 while the store of logins can be asked, 0 while not.", []string{"store"}, nil)},
 	}
 }
 
@@ -51,9 +48,13 @@ func (m *Metrics) Stored(store, operation, outcome string, took time.Duration) {
 	m.store.durations.WithLabelValues(store, operation).Observe(took.Seconds())
 }
 
-// Grants tells how many grants a store keeps.
-func (m *Metrics) Grants(store string, n int) {
-	if m != nil {
+// Grants tells how many grants each store keeps.
+func (m *Metrics) Grants(kept map[string]int) {
+	if m == nil {
+		return
+	}
+	m.store.grants.Reset()
+	for store, n := range kept {
 		m.store.grants.WithLabelValues(store).Set(float64(n))
 	}
 }
@@ -65,22 +66,18 @@ func (m *Metrics) Swept(store string, n int) {
 	}
 }
 
-// Available has a scrape tell whether a store can be asked: while health gives
-// no error.
-func (m *Metrics) Available(store string, health func() error) {
-	if m == nil {
-		return
+// Available has each scrape ask for the store in use, "" for none, and why it
+// cannot be asked; nil where it can.
+func (m *Metrics) Available(ask func() (store string, err error)) {
+	if m != nil {
+		m.store.health.ask.Store(&ask)
 	}
-	m.store.health.mu.Lock()
-	defer m.store.health.mu.Unlock()
-	m.store.health.of[store] = health
 }
 
-// health asks stores at each scrape how they are.
+// health asks at each scrape how the store is.
 type health struct {
 	available *prometheus.Desc
-	mu        sync.Mutex
-	of        map[string]func() error // by store
+	ask       atomic.Pointer[func() (string, error)]
 }
 
 // Describe implements prometheus.Collector.
@@ -88,13 +85,17 @@ func (h *health) Describe(to chan<- *prometheus.Desc) { to <- h.available }
 
 // Collect implements prometheus.Collector.
 func (h *health) Collect(to chan<- prometheus.Metric) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for store, health := range h.of {
-		value := 1.0
-		if health() != nil {
-			value = 0
-		}
-		to <- prometheus.MustNewConstMetric(h.available, prometheus.GaugeValue, value, store)
+	ask := h.ask.Load()
+	if ask == nil {
+		return
 	}
+	store, err := (*ask)()
+	if store == "" {
+		return
+	}
+	value := 1.0
+	if err != nil {
+		value = 0
+	}
+	to <- prometheus.MustNewConstMetric(h.available, prometheus.GaugeValue, value, store)
 }

@@ -196,6 +196,15 @@ func (p *Postgres) List(ctx context.Context, kind Kind) ([]Record, error) {
 	return records, nil
 }
 
+// Count is how many records of a kind there are, among them those that expired
+// and were not swept yet.
+func (p *Postgres) Count(ctx context.Context, kind Kind) (n int, err error) {
+	err = p.ask(ctx, func(ctx context.Context, db *pgxpool.Pool) error {
+		return db.QueryRow(ctx, "SELECT count(*) FROM mcpo_records WHERE kind = $1", string(kind)).Scan(&n)
+	})
+	return n, explain("counting every", kind, err)
+}
+
 // Sweep deletes the records that expired, by the clock of the database, and
 // returns how many those were. It also forgets locks that nobody had for a day.
 func (p *Postgres) Sweep(ctx context.Context) (swept int, err error) {

@@ -174,3 +174,16 @@ func takes(t *testing.T, s Store) {
 		t.Errorf("second Take: %v, want ErrNotFound", err)
 	}
 }
+
+func counts(t *testing.T, s Store) {
+	put(t, s, ticket("one"), "1", time.Time{})
+	put(t, s, grant("notes", "ada"), "2", time.Time{})
+	put(t, s, grant("notes", "bob"), "3", time.Time{})
+	put(t, s, grant("maps", "ada"), "4", time.Time{})
+	put(t, s, grant("maps", "ada"), "5", time.Time{})
+	for kind, want := range map[store.Kind]int{store.Grants: 3, store.Tickets: 1, store.Logins: 0} {
+		if n, err := s.Count(t.Context(), kind); err != nil || n != want {
+			t.Errorf("%s: %d records, %v; want %d", kind, n, err, want)
+		}
+	}
+}

@@ -25,6 +25,7 @@ type Store interface {
 	Delete(ctx context.Context, key store.Key) error
 	Take(ctx context.Context, key store.Key) (store.Record, error)
 	List(ctx context.Context, kind store.Kind) ([]store.Record, error)
+	Count(ctx context.Context, kind store.Kind) (int, error)
 	Lock(ctx context.Context, key store.Key) (held context.Context, unlock func(), err error)
 	Sweep(ctx context.Context) (int, error)
 }
@@ -42,6 +43,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"keys that look alike name different records", lookAlikes},
 		{"a key that no record can have is refused", impossibleKeys},
 		{"a list has all records of its kind", lists},
+		{"records are counted by their kind", counts},
 		{"what expired is not found, and swept", expires},
 		{"what is taken is gone", takes},
 		{"a record is replaced as a whole", replacesWhole},
