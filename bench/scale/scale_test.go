@@ -19,7 +19,7 @@ func TestFormulaAndSimulationAgree(t *testing.T) {
 		"sticky":            func(t *town) { t.sticky = true },
 		"short tokens":      func(t *town) { t.life = 5 * time.Minute },
 		"short connections": func(t *town) { t.idle = 2 * time.Minute },
-		"many calls":        func(t *town) { t.callsPerDay, t.people, t.idle = 400, 2000, 3*time.Minute },
+		"many calls":        func(t *town) { t.callsPerDay, t.people, t.idle = 400, 2000, 8*time.Minute },
 		"few calls":         func(t *town) { t.callsPerDay = 2 },
 		"many logins":       func(t *town) { t.loginsPerDay = 5 },
 	} {
