@@ -14,7 +14,7 @@ func (t town) formula() rates {
 		pairs, each = people*float64(t.replicas), all/float64(t.replicas)
 	}
 	isOpen := 1 - math.Exp(-each*t.idle.Seconds())
-	r := rates{calls: people * all, open: pairs * isOpen, opened: pairs * each * (1 - isOpen)}
+	r := rates{calls: people * all, open: pairs * isOpen, opened: pairs * each * (1 - isOpen), replicas: float64(t.replicas)}
 	touched := 1 - math.Exp(-each*relist.Seconds())
 	r.relists = pairs * touched / relist.Seconds()
 	// A look at the tools that is still to come renews a token that is due, too, so

@@ -69,7 +69,7 @@ func (t town) table(w io.Writer, formula, simulated, busiest rates) {
 	line("reads of the store/s", "%.1f", func(r rates) float64 { return r.reads }, true)
 	line("writes of the store/s", "%.1f", func(r rates) float64 { return r.writes }, true)
 	line("database connections at work", "%.2f", t.databaseBusy, true)
-	line("connections open, each replica", "%.0f", func(r rates) float64 { return r.open / float64(t.replicas) }, true)
+	line("connections open, each replica", "%.0f", func(r rates) float64 { return r.open / r.replicas }, true)
 	line("memory of each replica, MiB", "%.0f", t.memory, true)
 	line("cores of each replica", "%.2f", t.cores, true)
 	fmt.Fprintf(w, "\nThe database has %.0f connections (%d a replica) and %.0f rows in %.0f MB.\n",

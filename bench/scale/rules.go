@@ -76,9 +76,10 @@ func (t town) logins() float64 { return float64(t.people) * t.loginsPerDay * t.b
 // minute before its end, or a tenth of its life if that is shorter.
 func (t town) due() time.Duration { return t.life - min(time.Minute, t.life/10) }
 
-// rates are what happens in a second; open is how many connections there are.
+// rates are what happens in a second; open is how many connections there are, and
+// replicas how many share all that.
 type rates struct {
-	calls, opened, relists, refreshes, reads, writes, open float64
+	calls, opened, relists, refreshes, reads, writes, open, replicas float64
 }
 
 func (t town) databaseBusy(r rates) float64 {
@@ -87,14 +88,14 @@ func (t town) databaseBusy(r rates) float64 {
 
 // memory is that of a replica, in MiB.
 func (t town) memory(r rates) float64 {
-	return t.costs.baseMiB + r.open/float64(t.replicas)*t.costs.callerKiB/1024
+	return t.costs.baseMiB + r.open/r.replicas*t.costs.callerKiB/1024
 }
 
 // cores is how many processors a replica keeps busy. Reading a tool list again is
 // about a call.
 func (t town) cores(r rates) float64 {
 	busy := (r.calls+r.relists)*t.costs.call.Seconds() + r.opened*t.costs.opening.Seconds() + r.refreshes*t.costs.refresh.Seconds()
-	return busy / float64(t.replicas)
+	return busy / r.replicas
 }
 
 // rows are those in the database when everybody has logged in.

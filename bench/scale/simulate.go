@@ -69,14 +69,36 @@ func (t town) simulate(random *rand.Rand) (average, busiest rates) {
 	for range t.people {
 		p.arrive(random, warm)
 		for now := -warm + gap(); now < hour; now += gap() {
+			if t.dies && now >= hour/2 {
+				p.loseLast()
+			}
 			p.call(now, p.goesTo(now, random))
+		}
+		if t.dies {
+			p.loseLast()
 		}
 		for i := range p.places {
 			p.leave(&p.places[i], hour)
 		}
 	}
 	c.logins(t, random)
-	return c.rates()
+	average, busiest = c.rates()
+	average.replicas, busiest.replicas = float64(t.replicas), float64(t.replicas)
+	if t.dies { // for half of the hour there is one less, and then it is busiest
+		average.replicas -= 0.5
+		busiest.replicas--
+	}
+	return average, busiest
+}
+
+// loseLast takes the last replica away in the middle of the hour.
+func (p *person) loseLast() {
+	here := &p.places[len(p.places)-1]
+	p.leave(here, hour/2)
+	if here.open {
+		p.counts.connected(here.opened, hour/2)
+		here.open = false
+	}
 }
 
 // arrive makes a new person, whose token may have any age.
