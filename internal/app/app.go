@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"mcpo/internal/audit"
@@ -32,6 +33,7 @@ type app struct {
 	opts    Options
 	handler *httpapi.Handler
 	servers []httpapi.Served // of the generation that serves, in order
+	members atomic.Pointer[members]
 	logins  *logins
 	audit   *audit.Log       // nil without
 	metrics *metrics.Metrics // nil without
@@ -39,6 +41,7 @@ type app struct {
 	prompt  *prompt
 	tracer  *tracing.Tracer // nil without
 
+	replicas *elsewhere
 	beside   sync.WaitGroup  // what goes on beside the serving, until stopping
 	draining sync.WaitGroup  // servers of older generations that finish their calls
 	stopping context.Context // ends when mcpo stops: then draining hurries
@@ -75,13 +78,16 @@ func Run(ctx context.Context, o Options) error {
 	defer chats.Close()
 	stopping, hurry := context.WithCancel(context.Background())
 	defer hurry()
-	a := &app{opts: o, audit: written, metrics: meter.metrics, chats: chats, stopping: stopping, prompt: newPrompt(o.Terminal)}
-	a.tracer = tracer
+	a := &app{opts: o, audit: written, metrics: meter.metrics, chats: chats, stopping: stopping, prompt: newPrompt(o.Terminal), tracer: tracer, replicas: newElsewhere()}
 	handler, wrapped := httpapi.New(a.httpOptions(cfg, listener.Addr()))
 	a.handler = handler
 	a.logins = newLogins(o, publicURL(o, cfg, listener.Addr()), o.PublicURL != "" || cfg.PublicURL != "", http.HandlerFunc(handler.ServeCallback))
+<<<<<<< internal/app/app.go
+	a.logins.happened, a.logins.metrics, a.logins.stored.changed = a.happened, a.metrics, a.replicas.told
+=======
 	a.logins.happened, a.logins.metrics = a.happened, a.metrics
 	a.metrics.Available(a.logins.stored.available)
+>>>>>>> /tmp/b.new
 	defer a.logins.stored.close()
 	defer a.logins.loopback.Close()
 	if _, err := a.swap(cfg); err != nil {
@@ -89,6 +95,7 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	a.beside.Go(func() { a.logins.sweep(stopping) })
+	a.beside.Go(func() { a.replicas.follow(stopping, a.lookElsewhere) })
 	server := &http.Server{Handler: wrapped, ReadHeaderTimeout: headTime, IdleTimeout: idleTime, MaxHeaderBytes: headSize,
 		ErrorLog: quiet(o.Log)}
 	served := make(chan error, 1)
@@ -185,7 +192,7 @@ func (a *app) httpOptions(cfg *config.Config, addr net.Addr) httpapi.Options {
 	return httpapi.Options{
 		Key: o.APIKey, StrictAuth: o.StrictAuth, CORSOrigins: o.CORSAllowOrigins,
 		RootPath: o.RootPath, PathPrefix: o.PathPrefix, PublicURL: publicURL(o, cfg, addr), Loopback: isLoopback(addr),
-		Name: o.Name, Description: o.Description, Version: o.Version, MaxBody: o.MaxBody, Audit: a.audit, Metrics: a.metrics, Chat: a.chats, Tracer: a.tracer, Log: o.Log,
+		Name: o.Name, Description: o.Description, Version: o.Version, MaxBody: o.MaxBody, Store: a.sharedStore, Audit: a.audit, Metrics: a.metrics, Chat: a.chats, Tracer: a.tracer, Log: o.Log,
 	}
 }
 

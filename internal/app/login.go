@@ -38,7 +38,7 @@ func Login(ctx context.Context, o Options, name string, w io.Writer) error {
 	}
 	defer written.Close()
 	defer l.stored.close()
-	kept, err := l.authorizer(s, cfg.Storage, nil)
+	kept, err := l.authorizer(s, cfg.Storage, nil, nil)
 	if err != nil {
 		return &ExitError{Code: 1, Err: err}
 	}
@@ -169,7 +169,7 @@ func Logout(ctx context.Context, o Options, name string, w io.Writer) error {
 	}
 	defer written.Close()
 	defer l.stored.close()
-	kept, err := l.authorizer(s, cfg.Storage, nil)
+	kept, err := l.authorizer(s, cfg.Storage, nil, nil)
 	if err != nil {
 		return &ExitError{Code: 1, Err: err}
 	}

@@ -57,14 +57,14 @@ func firstCaller(s config.Server) caller.ID {
 }
 
 // authorizer makes what keeps a server's grants. changed is told of logins and
-// logouts.
-func (l *logins) authorizer(s config.Server, at config.Storage, changed func(caller.ID)) (*oauth.Authorizer, error) {
+// logouts, elsewhere of those at other replicas; both may be nil.
+func (l *logins) authorizer(s config.Server, at config.Storage, changed, elsewhere func(caller.ID)) (*oauth.Authorizer, error) {
 	kept, err := l.storeFor(s, at)
 	if err != nil {
 		return nil, err
 	}
 	return oauth.New(oauth.Options{
-		Server: s, Store: kept, Loopback: l.loopback, PublicURL: l.publicURL, WebCallback: l.web, Changed: changed, Happened: l.happened, Log: l.opts.Log,
+		Server: s, Store: kept, Loopback: l.loopback, PublicURL: l.publicURL, WebCallback: l.web, Changed: changed, ChangedElsewhere: elsewhere, Happened: l.happened, Log: l.opts.Log,
 	})
 }
 

@@ -115,7 +115,7 @@ func (l *leaver) revoke(ctx context.Context, s config.Server, who caller.ID) {
 	block := *s.OAuth
 	block.StorageType = "file" // where the login was found, whatever is kept there now
 	s.OAuth = &block
-	kept, err := l.logins.authorizer(s, l.cfg.Storage, nil)
+	kept, err := l.logins.authorizer(s, l.cfg.Storage, nil, nil)
 	if err == nil {
 		defer kept.Close()
 		var had bool

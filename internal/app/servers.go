@@ -91,6 +91,7 @@ func (a *app) swap(cfg *config.Config) (gone []httpapi.Served, err error) {
 		a.protect(&next[i], cfg.Servers[i])
 	}
 	a.servers = next
+	a.members.Store(&members{next, cfg.Storage})
 	a.count(next)
 	a.handler.Publish(httpapi.NewGeneration(next, a.opts.ConfigPath == "", identities.of(nil)))
 	for _, s := range chosen(next, fresh) {
@@ -121,7 +122,7 @@ func (a *app) serve(c config.Server, at config.Storage) (httpapi.Served, error) 
 		return httpapi.Served{Server: upstream.New(c, a.upstreamOptions(), nil)}, nil
 	}
 	var s *upstream.Server
-	kept, err := a.logins.authorizer(c, at, func(who caller.ID) { s.Wake(who) })
+	kept, err := a.logins.authorizer(c, at, func(who caller.ID) { s.Wake(who) }, func(who caller.ID) { s.WakeOpen(who) })
 	if err != nil {
 		return httpapi.Served{}, err
 	}

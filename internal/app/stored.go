@@ -16,6 +16,8 @@ import (
 type durable interface {
 	oauth.Store
 	Sweep(ctx context.Context) (int, error)
+	Reseal(ctx context.Context) (int, error)
+	Seals(ctx context.Context) (store.Seals, error)
 }
 
 // opened is a durable store, and what it was opened with.
@@ -158,14 +160,20 @@ func sameStorage(a, b config.Storage) bool {
 	return a.Path == b.Path
 }
 
-// sweep removes what has run out. A database that cannot be reached is no
-// failure of it: that is told of elsewhere.
+// sweep removes what has run out, and seals with the first key what others of the
+// keys sealed. A database that cannot be reached is no failure of it: that is told
+// of elsewhere.
 func (s *stored) sweep(ctx context.Context) (gone int, err error) {
 	now := s.current()
 	if now == nil {
 		return 0, nil
 	}
-	if gone, err = now.Sweep(ctx); errors.Is(err, store.ErrUnavailable) {
+	gone, err = now.Sweep(ctx)
+	sealed, sealErr := now.Reseal(ctx)
+	if sealed > 0 {
+		s.opts.Log.Info("sealed records anew, with the first of the encryption keys", "records", sealed)
+	}
+	if err = errors.Join(err, sealErr); errors.Is(err, store.ErrUnavailable) {
 		err = nil
 	}
 	return gone, err

@@ -1,0 +1,140 @@
+package app
+
+import (
+	"context"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"mcpo/internal/config"
+	"mcpo/internal/httpapi"
+	"mcpo/internal/store"
+	"mcpo/internal/upstream"
+)
+
+const (
+	// looks is how many changes are looked at side by side: a disconnection is not
+	// to wait for all refreshes that were told of before it.
+	looks = 8
+	// manyKeys that wait are more work one by one than a look at all that is here.
+	manyKeys = 10_000
+)
+
+// elsewhere is what other replicas have changed in the store and nobody has looked
+// at here yet.
+//
+//	the store tells ──▶ told, which waits for nothing ──▶ follow ──▶ a look at it
+type elsewhere struct {
+	mu   sync.Mutex
+	keys map[store.Key]bool // the zero key stands for all
+	some chan struct{}      // holds a token while there are keys
+}
+
+func newElsewhere() *elsewhere {
+	return &elsewhere{keys: map[store.Key]bool{}, some: make(chan struct{}, 1)}
+}
+
+// told is told of a change by another replica, or with the zero key that there may
+// have been any number.
+func (e *elsewhere) told(key store.Key) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if len(e.keys) >= manyKeys {
+		e.keys, key = map[store.Key]bool{}, store.Key{}
+	}
+	e.keys[key] = true
+	select {
+	case e.some <- struct{}{}:
+	default:
+	}
+}
+
+func (e *elsewhere) take() map[store.Key]bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	keys := e.keys
+	e.keys = map[store.Key]bool{}
+	return keys
+}
+
+// follow has each change looked at until ctx ends, and returns when nobody looks
+// any more.
+func (e *elsewhere) follow(ctx context.Context, look func(context.Context, store.Key)) {
+	var all sync.WaitGroup // looks at everything, which take their time
+	defer all.Wait()
+	for {
+		select {
+		case <-e.some:
+		case <-ctx.Done():
+			return
+		}
+		var looking errgroup.Group
+		looking.SetLimit(looks)
+		for key := range e.take() {
+			if key == (store.Key{}) {
+				all.Go(func() { look(ctx, key) })
+				continue
+			}
+			looking.Go(func() error {
+				look(ctx, key)
+				return nil
+			})
+		}
+		_ = looking.Wait() // a look has no error: what it misses is seen at the next call
+	}
+}
+
+// members are the servers that serve, and where they keep what others change.
+type members struct {
+	servers []httpapi.Served
+	at      config.Storage
+}
+
+// lookElsewhere takes over what another replica has changed, or where the key is
+// zero all that others may have.
+func (a *app) lookElsewhere(ctx context.Context, key store.Key) {
+	now := a.members.Load()
+	for _, s := range now.servers {
+		all := key == store.Key{}
+		if s.Logins == nil || s.Server.Name() != key.Server && !all {
+			continue
+		}
+		if s.Logins.Config().MultiUser && (all || key.Kind == store.Catalogues) {
+			a.learnElsewhere(ctx, s, now.at)
+		}
+		switch {
+		case all:
+			s.Logins.RecheckAll(ctx)
+		case key.Kind == store.Grants:
+			s.Logins.Recheck(ctx, key.Caller)
+		}
+	}
+}
+
+// learnElsewhere joins what is known here of a server's tools with what other
+// replicas know.
+func (a *app) learnElsewhere(ctx context.Context, s httpapi.Served, at config.Storage) {
+	known, err := a.catalogueOf(s.Server.Config(), at)
+	if err != nil {
+		return // the store was closed by a reload, or mcpo stops
+	}
+	tools, err := known.read(ctx)
+	if err != nil {
+		a.opts.Log.Debug("the catalogue of tools cannot be read now", "server", s.Server.Name(), "error", err)
+		return
+	}
+	if here := s.Server.Catalogue(); here != nil && len(upstream.Join(tools, here.Tools)) > len(tools) {
+		known.learned(here) // while the store was away
+	}
+	s.Server.Seed(tools)
+}
+
+// sharedStore tells how the store is that replicas share; shared is false where
+// each has its own.
+func (a *app) sharedStore() (shared bool, err error) {
+	p := a.logins.stored.shared()
+	if p == nil {
+		return false, nil
+	}
+	return true, p.Health()
+}
