@@ -12,11 +12,15 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/hex"
+	"encoding/pem"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -62,6 +66,25 @@ func Start(t testing.TB) *Collector {
 	})
 	c.URL = s.URL
 	return c
+}
+
+// StartTLS is Start with a certificate, which it writes to a file in PEM.
+func StartTLS(t testing.TB) (c *Collector, certificate string) {
+	t.Helper()
+	c = &Collector{news: make(chan struct{})}
+	s := httptest.NewUnstartedServer(c)
+	s.Config.ErrorLog = log.New(io.Discard, "", 0) // of those who do not know the certificate
+	s.StartTLS()
+	t.Cleanup(func() {
+		s.CloseClientConnections()
+		s.Close()
+	})
+	c.URL, certificate = s.URL, filepath.Join(t.TempDir(), "collector.pem")
+	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
+	if err := os.WriteFile(certificate, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return c, certificate
 }
 
 // StartGRPC is Start for OTLP/gRPC.

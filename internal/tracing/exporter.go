@@ -3,6 +3,7 @@ package tracing
 import (
 	"context"
 	"log/slog"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -54,8 +55,25 @@ func (e *exporter) tell(err error, spans int) {
 	if e.over.Err() != nil || !e.told.IsZero() && time.Since(e.told) < pause {
 		return
 	}
-	e.log.Warn("traces cannot be sent, and are lost until they can", "spans", e.lost, "error", short(err.Error()))
+	e.log.Warn("traces cannot be sent, and are lost until they can", "spans", e.lost, "error", short(withoutPath(err.Error())))
 	e.told, e.lost = time.Now(), 0
+}
+
+// withoutPath takes the path of the collector's address out of a text: with some
+// services it is the key.
+func withoutPath(text string) string {
+	for _, name := range []string{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"} {
+		u, err := url.Parse(value(name))
+		if err != nil {
+			continue
+		}
+		for _, path := range []string{strings.Trim(u.EscapedPath(), "/"), strings.Trim(u.Path, "/")} {
+			if path != "" {
+				text = strings.ReplaceAll(text, path, "…")
+			}
+		}
+	}
+	return text
 }
 
 // shortMax bounds what is logged of an error: a collector may write anything.

@@ -142,11 +142,33 @@ func TestCollectorThatRefuses(t *testing.T) {
 		http.Error(w, "go away\nlevel=ERROR msg=forged "+strings.Repeat("x", 10_000), http.StatusForbidden)
 	}))
 	defer refusing.Close()
-	tracer, said := mustOpen(t, "OTEL_EXPORTER_OTLP_ENDPOINT="+refusing.URL)
+	tracer, said := mustOpen(t, "OTEL_EXPORTER_OTLP_ENDPOINT="+refusing.URL+"/a/swordfish")
 	work(tracer)
 	tracer.Close()
-	if text := said.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "go away") || len(text) > 1000 {
+	if text := said.String(); strings.Count(text, "\n") != 1 || strings.Contains(text, "swordfish") || !strings.Contains(text, "go away") || len(text) > 1000 {
 		t.Errorf("the log says %s", text)
+	}
+}
+
+// TestTLS: a collector with a certificate of the operator's own, which counts for
+// nothing else.
+func TestTLS(t *testing.T) {
+	at, certificate := tracetest.StartTLS(t)
+	tracer, said := mustOpen(t, "OTEL_EXPORTER_OTLP_ENDPOINT="+at.URL, "OTEL_EXPORTER_OTLP_CERTIFICATE="+certificate)
+	work(tracer)
+	tracer.Close()
+	if got := len(at.Spans()); got != 2 {
+		t.Errorf("%d spans came: %s", got, said)
+	}
+	stranger, said := mustOpen(t, "OTEL_EXPORTER_OTLP_CERTIFICATE=")
+	work(stranger)
+	stranger.Close()
+	if got := len(at.Spans()); got != 2 || !strings.Contains(said.String(), "certificate") {
+		t.Errorf("%d spans came without the certificate: %s", got, said)
+	}
+	if tracer, _, err := open(t, "OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:1", "OTEL_EXPORTER_OTLP_CERTIFICATE="+certificate); err == nil {
+		tracer.Close()
+		t.Error("a certificate for a collector without TLS is taken")
 	}
 }
 
