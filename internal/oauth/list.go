@@ -30,6 +30,9 @@ type Status struct {
 // the store.
 func (a *Authorizer) Status(ctx context.Context, who caller.ID) (Status, error) {
 	h, err := a.load(ctx, who, time.Now())
+	if err == nil && h.expired(time.Now()) && h.Spending != "" {
+		h, err = a.settled(ctx, who, h)
+	}
 	var required *LoginRequiredError
 	if errors.As(err, &required) {
 		return Status{}, nil
@@ -38,6 +41,24 @@ func (a *Authorizer) Status(ctx context.Context, who caller.ID) (Status, error) 
 		return Status{}, err
 	}
 	return h.status(), nil
+}
+
+// settleTime bounds the wait for a refresh that somebody else makes.
+const settleTime = 5 * time.Second
+
+// settled waits for the refresh that the mark of a grant tells of, in whatever
+// process, and gives what came of it. A mark that somebody left behind who died is
+// nothing to wait for.
+func (a *Authorizer) settled(ctx context.Context, who caller.ID, h held) (held, error) {
+	waiting, cancel := context.WithTimeout(ctx, settleTime)
+	defer cancel()
+	_, unlock, err := a.store.Lock(waiting, a.grantKey(who))
+	if err != nil {
+		return h, ctx.Err()
+	}
+	unlock()
+	a.doubt(who, h)
+	return a.load(ctx, who, time.Now())
 }
 
 func (h held) status() Status {

@@ -83,6 +83,47 @@ func TestRefreshGoesOn(t *testing.T) {
 	}
 }
 
+// TestStatusDuringRefresh: who is in the middle of a refresh has not logged out,
+// whatever the store says of the refresh token meanwhile.
+func TestStatusDuringRefresh(t *testing.T) {
+	s := oauthtest.Start(t, oauthtest.Options{AutoApprove: true})
+	here, there, _ := replicas(t, s)
+	if err := logIn(t, here); err != nil {
+		t.Fatal(err)
+	}
+	over(t, s, here)
+	release := s.Hold("refresh")
+	defer release()
+	renewed := make(chan error)
+	go func() {
+		_, err := here.token(testContext(t), who)
+		renewed <- err
+	}()
+	if err := s.Await(testContext(t), "refresh", 1); err != nil {
+		t.Fatal(err)
+	}
+	asked := make(chan Status)
+	for _, a := range []*Authorizer{here, there} {
+		a.forgetGrant(who) // as what was read long ago is not believed
+		go func() {
+			status, err := a.Status(testContext(t), who)
+			if err != nil {
+				t.Error(err)
+			}
+			asked <- status
+		}()
+	}
+	release()
+	if err := <-renewed; err != nil {
+		t.Error(err)
+	}
+	for range 2 {
+		if status := <-asked; !status.Authenticated {
+			t.Error("who is in the middle of a refresh is told not to be logged in")
+		}
+	}
+}
+
 // TestRefreshThatFails keeps the grant: the next one may work (threats 15).
 func TestRefreshThatFails(t *testing.T) {
 	for name, o := range map[string]oauthtest.Options{
