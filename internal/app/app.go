@@ -82,12 +82,8 @@ func Run(ctx context.Context, o Options) error {
 	handler, wrapped := httpapi.New(a.httpOptions(cfg, listener.Addr()))
 	a.handler = handler
 	a.logins = newLogins(o, publicURL(o, cfg, listener.Addr()), o.PublicURL != "" || cfg.PublicURL != "", http.HandlerFunc(handler.ServeCallback))
-<<<<<<< internal/app/app.go
 	a.logins.happened, a.logins.metrics, a.logins.stored.changed = a.happened, a.metrics, a.replicas.told
-=======
-	a.logins.happened, a.logins.metrics = a.happened, a.metrics
 	a.metrics.Available(a.logins.stored.available)
->>>>>>> /tmp/b.new
 	defer a.logins.stored.close()
 	defer a.logins.loopback.Close()
 	if _, err := a.swap(cfg); err != nil {
