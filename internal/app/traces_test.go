@@ -226,14 +226,14 @@ func (m *traced) clean(t *testing.T, texts ...string) {
 	}
 }
 
-// TestTraceOfATimeout has a call that takes too long.
+// TestTraceOfATimeout has a call that takes too long, where calls have turns.
 func TestTraceOfATimeout(t *testing.T) {
 	path := t.TempDir() + "/config.json"
-	write(t, path, fmt.Sprintf(`{"mcpServers": {"a": {"command": %q, "timeout": 1}}}`, mcptest.BuildStdio(t)))
+	write(t, path, fmt.Sprintf(`{"mcpServers": {"a": {"command": %q, "timeout": 1, "limits": {"concurrent": 4}}}}`, mcptest.BuildStdio(t)))
 	m := runTraced(t, path)
 	m.await(200, "POST", "/a/echo", `{"message":"x"}`)
 	status, _, request := m.call("/a/slow", `{"ms":600000}`)
-	m.want(request, "POST /{server}/{tool}: 504", "  identify caller", "  tools/call slow: timeout")
+	m.want(request, "POST /{server}/{tool}: 504", "  identify caller", "  wait for turn", "  tools/call slow: timeout")
 	if call := m.below(request, "tools/call slow"); status != 504 || !request.Error || !call.Error {
 		t.Errorf("%d, the request is %+v and the call %+v", status, request, call)
 	}

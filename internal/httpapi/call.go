@@ -102,7 +102,7 @@ func (h *Handler) callAs(w http.ResponseWriter, r *http.Request, m *mount, who c
 		return nil, err
 	}
 	seen.Waiting()
-	err = place.Wait(r.Context())
+	err = waitTraced(r.Context(), place)
 	seen.Caller()
 	if err != nil {
 		return nil, err

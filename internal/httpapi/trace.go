@@ -1,9 +1,11 @@
 package httpapi
 
 import (
+	"context"
 	"net/http"
 
 	"mcpo/internal/caller"
+	"mcpo/internal/limit"
 	"mcpo/internal/tracing"
 )
 
@@ -31,6 +33,20 @@ func (h *Handler) whoTraced(r *http.Request, m *mount) (caller.Person, *answer) 
 		span.Fail("refused")
 	}
 	return who, refused
+}
+
+// waitTraced waits for a call's turn, as a span where calls have turns at all.
+func waitTraced(ctx context.Context, place *limit.Place[caller.ID]) error {
+	if place == nil {
+		return nil
+	}
+	_, span := tracing.Start(ctx, tracing.Internal, "wait for turn", "")
+	defer span.End()
+	err := place.Wait(ctx)
+	if err != nil {
+		span.Fail("refused")
+	}
+	return err
 }
 
 // traceAnswer says in the span of a call what it is answered with. refusal is nil

@@ -18,9 +18,10 @@ func (c *askedConn) Call(_ context.Context, req Request) (Reply, error) {
 	return Reply{}, nil
 }
 
-// TestCallsSpeakOfThemselvesBesideTheArguments, which stay the bytes they are
+// TestProgressIsAskedForBesideTheArguments, and the span of the call told; they
+// stay the bytes they are
 // (threats 23); and nothing is added where there is nothing to say.
-func TestCallsSpeakOfThemselvesBesideTheArguments(t *testing.T) {
+func TestProgressIsAskedForBesideTheArguments(t *testing.T) {
 	const args = `{ "n":1e400,"N":12345678901234567890, "_meta":{"progressToken":"mine"} }`
 	tool, ok := parseTool(json.RawMessage(`{"name":"t"}`))
 	if !ok {
