@@ -18,9 +18,9 @@ func (c *askedConn) Call(_ context.Context, req Request) (Reply, error) {
 	return Reply{}, nil
 }
 
-// TestProgressIsAskedForBesideTheArguments, and the span of the call told; they
-// stay the bytes they are
-// (threats 23); and nothing is added where there is nothing to say.
+// TestProgressIsAskedForBesideTheArguments, and so is the call's span told. The
+// arguments stay the bytes they are (threats 23), and nothing is added where there
+// is nothing to say.
 func TestProgressIsAskedForBesideTheArguments(t *testing.T) {
 	const args = `{ "n":1e400,"N":12345678901234567890, "_meta":{"progressToken":"mine"} }`
 	tool, ok := parseTool(json.RawMessage(`{"name":"t"}`))
