@@ -129,12 +129,12 @@ func (a *app) learnElsewhere(ctx context.Context, s httpapi.Served, at config.St
 	s.Server.Seed(tools)
 }
 
-// sharedStore tells how the store is that replicas share; shared is false where
-// each has its own.
-func (a *app) sharedStore() (shared bool, err error) {
+// sharedStore tells how the store is that replicas share; nil where each has its
+// own.
+func (a *app) sharedStore() *httpapi.StoreHealth {
 	p := a.logins.stored.shared()
 	if p == nil {
-		return false, nil
+		return nil
 	}
-	return true, p.Health()
+	return &httpapi.StoreHealth{Err: p.Health(), Reached: p.Reached()}
 }

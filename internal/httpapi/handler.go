@@ -44,9 +44,9 @@ type Options struct {
 	Chat *chat.Poster
 	// Tracer begins the spans of calls; nil begins none.
 	Tracer *tracing.Tracer
-	// Store tells why the store that replicas share cannot be reached, nil while
-	// it can; shared is false where there is none. A nil Store is none either.
-	Store func() (shared bool, err error)
+	// Store tells how the store is that replicas share; nil, or an answer of nil,
+	// where they share none.
+	Store func() *StoreHealth
 	Log   *slog.Logger
 }
 
@@ -66,7 +66,6 @@ type Handler struct {
 	assets   http.Handler
 	// What strangers can make mcpo write.
 	strangeCalls, strangeLogins *pace
-	storeSeen                   atomic.Bool // the shared store was reached
 }
 
 // New makes the handler with an empty generation, wrapped in its middleware.

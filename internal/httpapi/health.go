@@ -55,8 +55,8 @@ func (h *Handler) serveHealth(w http.ResponseWriter, to route, g *Generation) {
 		}
 		body.Servers[m.server.Name()] = state
 	}
-	body.Store = h.store()
-	body.Ready = body.Ready && (body.Store == nil || h.storeSeen.Load())
+	state, ready := h.store()
+	body.Store, body.Ready = state, body.Ready && ready
 	body.Draining = h.draining.Load()
 	body.Ready = body.Ready && !body.Draining
 	status := http.StatusOK
@@ -79,21 +79,26 @@ func stateOf(s upstream.Status) serverState {
 	return state
 }
 
-// store tells how the shared store is; nil where there is none. One that was never
-// reached keeps a replica out of service, for it may have a wrong address. One
-// that is lost does not: that takes all replicas at once, and callers whose token
-// is in memory are served all the same.
-func (h *Handler) store() *storeState {
-	if h.opts.Store == nil {
-		return nil
+// StoreHealth is how a store is that replicas share.
+type StoreHealth struct {
+	Err     error // why it cannot be reached now; nil while it can
+	Reached bool  // at least once so far
+}
+
+// store tells how the shared store is, and whether mcpo may serve with it. One that
+// was never reached keeps a replica out of service, for it may have a wrong address.
+// One that is lost does not: that takes all replicas at once, and callers whose
+// token is in memory are served all the same.
+func (h *Handler) store() (state *storeState, ready bool) {
+	var health *StoreHealth
+	if h.opts.Store != nil {
+		health = h.opts.Store()
 	}
-	shared, err := h.opts.Store()
 	switch {
-	case !shared:
-		return nil
-	case err == nil:
-		h.storeSeen.Store(true)
-		return &storeState{State: "ok"}
+	case health == nil:
+		return nil, true
+	case health.Err == nil:
+		return &storeState{State: "ok"}, true
 	}
-	return &storeState{State: "unavailable", Reason: "the database that keeps the logins cannot be reached"}
+	return &storeState{State: "unavailable", Reason: "the database that keeps the logins cannot be reached"}, health.Reached
 }

@@ -55,8 +55,9 @@ func (s *awayStore) Lock(ctx context.Context, key store.Key) (context.Context, f
 func TestDatabaseAway(t *testing.T) {
 	kept := &awayStore{Store: store.NewMemory()}
 	kept.gone.Store(true)
+	var reached atomic.Bool
 	d := openDoor(t, doorSetup{store: kept, outside: oauthtest.Options{},
-		Options: Options{Store: func() (bool, error) { return true, kept.err() }}})
+		Options: Options{Store: func() *StoreHealth { return &StoreHealth{Err: kept.err(), Reached: reached.Load()} }}})
 	wantAway := func(method, path string) {
 		t.Helper()
 		r := d.do(method, path, "{}")
@@ -80,6 +81,7 @@ func TestDatabaseAway(t *testing.T) {
 	wantAway("GET", "/oauth/notes/status")
 
 	kept.gone.Store(false)
+	reached.Store(true)
 	wantReady(http.StatusOK, `"store":{"state":"ok"}`)
 	for d.do("POST", "/notes/whoami", "{}").status != http.StatusUnauthorized { // the calls ask for another attempt
 		if t.Context().Err() != nil {

@@ -211,6 +211,13 @@ func (p *Postgres) ask(ctx context.Context, do func(ctx context.Context, db *pgx
 // reached. It names no part of the DSN.
 func (p *Postgres) Health() error { return p.health.err() }
 
+// Reached reports whether the database could be asked at least once.
+func (p *Postgres) Reached() bool {
+	p.health.mu.Lock()
+	defer p.health.mu.Unlock()
+	return p.health.reached
+}
+
 // Close ends all connections. Locks that are held become free when their time
 // is over.
 func (p *Postgres) Close() {

@@ -20,9 +20,10 @@ type health struct {
 	log    *slog.Logger
 	doubts chan struct{} // holds a token when somebody did not reach it
 
-	mu     sync.Mutex
-	reason string // "" while it can be reached
-	since  time.Time
+	mu      sync.Mutex
+	reason  string // "" while it can be reached
+	since   time.Time
+	reached bool // at least once
 }
 
 func newHealth(log *slog.Logger) *health {
@@ -59,7 +60,7 @@ func (h *health) found() {
 	if h.reason != "" {
 		h.log.Info("the database that keeps the logins is back", "after", time.Since(h.since).Round(time.Millisecond))
 	}
-	h.reason = ""
+	h.reason, h.reached = "", true
 }
 
 // doubt has the database looked at right now.
