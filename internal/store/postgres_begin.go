@@ -76,7 +76,8 @@ func migrate(ctx context.Context, tx pgx.Tx) error {
 // schemaVersion is the number of the last step that the database has seen.
 func schemaVersion(ctx context.Context, tx pgx.Tx) (at int, err error) {
 	var there bool
-	if err := tx.QueryRow(ctx, "SELECT to_regclass('mcpo_schema') IS NOT NULL").Scan(&there); err != nil || !there {
+	// Not to_regclass, which may remember that it was not there.
+	if err := tx.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_class WHERE relname = 'mcpo_schema' AND pg_table_is_visible(oid))").Scan(&there); err != nil || !there {
 		return 0, err
 	}
 	err = tx.QueryRow(ctx, "SELECT coalesce(max(version), 0) FROM mcpo_schema").Scan(&at)

@@ -1,8 +1,10 @@
 package store_test
 
 import (
+	"errors"
 	"log/slog"
 	"testing"
+	"time"
 
 	"mcpo/internal/pgtest"
 	"mcpo/internal/store"
@@ -31,4 +33,32 @@ func openLogged(t *testing.T, dsn string, log *slog.Logger, keys ...string) *sto
 	}
 	t.Cleanup(s.Close)
 	return s
+}
+
+func putIn(t *testing.T, s *store.Postgres, key store.Key, value string) {
+	t.Helper()
+	if err := s.Put(t.Context(), store.Record{Key: key, Value: []byte(value)}); err != nil {
+		t.Errorf("Put: %v", err)
+	}
+}
+
+func putWithEnd(t *testing.T, s *store.Postgres, key store.Key, value string) {
+	t.Helper()
+	if err := s.Put(t.Context(), store.Record{Key: key, Value: []byte(value), Expires: time.Now().Add(time.Hour)}); err != nil {
+		t.Fatalf("Put: %v", err)
+	}
+}
+
+func wantIn(t *testing.T, s *store.Postgres, key store.Key, want string) {
+	t.Helper()
+	if r, err := s.Get(t.Context(), key); err != nil || string(r.Value) != want {
+		t.Errorf("Get %v = %q, %v; want %q", key, r.Value, err, want)
+	}
+}
+
+func wantErrorIn(t *testing.T, s *store.Postgres, key store.Key, want error) {
+	t.Helper()
+	if r, err := s.Get(t.Context(), key); !errors.Is(err, want) {
+		t.Errorf("Get %v = %q, %v; want the error %q", key, r.Value, err, want)
+	}
 }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"mcpo/internal/store"
+	"mcpo/internal/storetest"
 )
 
 // The tests of this file start this test's program again, as other processes
@@ -30,7 +31,7 @@ func TestMain(m *testing.M) {
 	if !other {
 		os.Exit(m.Run())
 	}
-	s, err := store.Open(store.Options{Dir: os.Getenv(dirVariable), Log: slog.New(slog.DiscardHandler)})
+	s, err := openShared(os.Getenv(dirVariable))
 	if err == nil {
 		err = role(context.Background(), s)
 	}
@@ -40,13 +41,26 @@ func TestMain(m *testing.M) {
 	}
 }
 
+// openShared opens the store that is shared: in a folder, or by a DSN.
+func openShared(where string) (storetest.Store, error) {
+	log := slog.New(slog.DiscardHandler)
+	if !strings.HasPrefix(where, "postgres:") {
+		return store.Open(store.Options{Dir: where, Log: log})
+	}
+	p, err := store.OpenPostgres(context.Background(), store.PostgresOptions{DSN: where, Keys: []string{firstSecret}, Log: log})
+	if err == nil {
+		p.SetLease(shortLease)
+	}
+	return p, err
+}
+
 const (
 	processes = 4
 	rounds    = 25
 )
 
-func roles() map[string]func(context.Context, *store.Files) error {
-	return map[string]func(context.Context, *store.Files) error{
+func roles() map[string]func(context.Context, storetest.Store) error {
+	return map[string]func(context.Context, storetest.Store) error{
 		"hold":  holdLock,
 		"count": countUp,
 		"take":  takeTickets,
@@ -56,7 +70,7 @@ func roles() map[string]func(context.Context, *store.Files) error {
 }
 
 // holdLock locks and waits until it is killed, or its standard input ends.
-func holdLock(ctx context.Context, s *store.Files) error {
+func holdLock(ctx context.Context, s storetest.Store) error {
 	if _, _, err := s.Lock(ctx, grant("notes", "ada")); err != nil {
 		return err
 	}
@@ -66,7 +80,7 @@ func holdLock(ctx context.Context, s *store.Files) error {
 }
 
 // countUp adds to a number in a record, as refreshing a grant does.
-func countUp(ctx context.Context, s *store.Files) error {
+func countUp(ctx context.Context, s storetest.Store) error {
 	for range rounds {
 		if err := countOnce(ctx, s); err != nil {
 			return err
@@ -75,7 +89,7 @@ func countUp(ctx context.Context, s *store.Files) error {
 	return nil
 }
 
-func countOnce(ctx context.Context, s *store.Files) error {
+func countOnce(ctx context.Context, s storetest.Store) error {
 	_, unlock, err := s.Lock(ctx, grant("notes", "ada"))
 	if err != nil {
 		return err
@@ -98,7 +112,7 @@ func countOnce(ctx context.Context, s *store.Files) error {
 }
 
 // takeTickets takes every ticket and prints those it got.
-func takeTickets(ctx context.Context, s *store.Files) error {
+func takeTickets(ctx context.Context, s storetest.Store) error {
 	for i := range rounds {
 		switch r, err := s.Take(ctx, ticket(i)); {
 		case err == nil:
@@ -113,7 +127,7 @@ func takeTickets(ctx context.Context, s *store.Files) error {
 func ticket(i int) store.Key { return store.Key{Kind: store.Tickets, Name: strconv.Itoa(i)} }
 
 // writeOn replaces a record by longer and shorter ones until it is killed.
-func writeOn(ctx context.Context, s *store.Files) error {
+func writeOn(ctx context.Context, s storetest.Store) error {
 	for i := 0; ; i++ {
 		value := strings.Repeat(strconv.Itoa(i%10), 1+i%3*10_000)
 		if err := s.Put(ctx, store.Record{Key: grant("notes", "ada"), Value: []byte(value)}); err != nil {
@@ -124,7 +138,7 @@ func writeOn(ctx context.Context, s *store.Files) error {
 }
 
 // begin opens an empty folder together with others, and leaves a record.
-func begin(ctx context.Context, s *store.Files) error {
+func begin(ctx context.Context, s storetest.Store) error {
 	name := strconv.Itoa(os.Getpid())
 	return s.Put(ctx, store.Record{Key: grant("notes", name), Value: []byte(name)})
 }
