@@ -70,18 +70,26 @@ func (h *Handler) viewer(r *http.Request, m *mount) caller.ID {
 	return who.ID
 }
 
-// documentPatience is how long a document waits for the tools of a caller whose
-// connection is just being opened after a login.
+// documentPatience is how long a document waits for the tools of a connection that
+// is just being opened.
 const documentPatience = 5 * time.Second
 
-// readyView is what the viewer is shown. A server with logins is asked first, for
-// a login may have been made meanwhile, even by another process. For those who
-// may not call it is not: asking may renew a login, or open a connection.
+// readyView is what the viewer is shown. A server that was just started, or that a
+// reload has put in the place of another, has no tools for a moment, which is waited
+// for. A server with logins is asked first, for a login may have been made
+// meanwhile, even by another process. For those who may not call it is not: asking
+// may renew a login, or open a connection.
 func (h *Handler) readyView(r *http.Request, m *mount) view {
 	who := h.viewer(r, m)
-	if m.logins != nil && who != (caller.ID{}) && h.admit(r, h.current.Load(), m) == nil {
-		ctx, cancel := context.WithTimeout(r.Context(), documentPatience)
-		defer cancel()
+	ctx, cancel := context.WithTimeout(r.Context(), documentPatience)
+	defer cancel()
+	switch {
+	case m.logins == nil:
+		select {
+		case <-m.server.Tried():
+		case <-ctx.Done():
+		}
+	case who != (caller.ID{}) && h.admit(r, h.current.Load(), m) == nil:
 		if list, err := m.server.Ready(ctx, who); err == nil {
 			return view{list: list}
 		}
