@@ -19,6 +19,7 @@ import (
 
 	"mcpo/internal/mcptest"
 	"mcpo/internal/oauthtest"
+	"mcpo/internal/pgtest"
 	"mcpo/internal/store"
 )
 
@@ -345,5 +346,86 @@ func TestStoreOutcomes(t *testing.T) {
 		if got := storeOutcome(err); got != want {
 			t.Errorf("%v is %q, not %q", err, got, want)
 		}
+	}
+}
+
+// TestMetricsOfADatabase: whether it can be asked, and what it is asked for.
+func TestMetricsOfADatabase(t *testing.T) {
+	database, s, h := pgtest.Start(t), oauthtest.Start(t, oauthtest.Options{}), newHousehold(t)
+	write(t, h.path, fmt.Sprintf(`{"storage": {"type": "postgres", "encryption_key": "a key of thirty-two letters, yes", "dsn": %q}, "mcpServers": {%s}}`,
+		database.DSN(), guarded("lab", s.MCP, freePort(t), one)))
+	p := newPerson(t)
+	browse, page := p.browser(oauthtest.BrowseOptions{})
+	m, at := scraped(t, Options{ConfigPath: h.path, Terminal: Terminal{Out: p, Browse: browse}})
+	page()
+	m.await(200, "POST", "/lab/whoami", "{}")
+	expect(t, at, map[string]string{`mcpo_store_available{store="postgres"}`: "1"})
+	database.Stop(t)
+	expect(t, at, map[string]string{`mcpo_store_available{store="postgres"}`: "0"})
+	s.Expire() // a refresh needs the store
+	m.get("POST", "/lab/whoami", "{}")
+	got, text := samples(t, at)
+	if !strings.Contains(text, `outcome="unavailable",store="postgres"`) || got[`mcpo_store_operations_total{operation="put",outcome="ok",store="postgres"}`] == "" {
+		t.Errorf("the operations are not told:\n%s", text)
+	}
+	if strings.Contains(text, "thirty-two") || strings.Contains(text, database.DSN()) {
+		t.Error("the metrics hold a secret of the store")
+	}
+}
+
+// TestMetricsToTheEnd: while mcpo stops, and calls in flight finish, it can still
+// be seen.
+func TestMetricsToTheEnd(t *testing.T) {
+	arrived, release := make(chan struct{}), make(chan struct{})
+	path := filepath.Join(t.TempDir(), "config.json")
+	write(t, path, fmt.Sprintf(`{"mcpServers":{"a":{"type":"http","url":%q}}}`, waitingServer(t, arrived, release)))
+	m, at := scraped(t, Options{ConfigPath: path})
+	done := make(chan int, 1)
+	go func() {
+		status, _ := m.get("POST", "/a/wait", "{}")
+		done <- status
+	}()
+	<-arrived
+	ended := make(chan error, 1)
+	go func() { ended <- m.stop() }()
+	await(t, "the end of the public listener", func() bool {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(m.url, "http://"))
+		if err == nil {
+			conn.Close()
+		}
+		return err != nil
+	})
+	if got, _ := samples(t, at); got[`mcpo_calls_in_flight{server="a"}`] != "1" {
+		t.Errorf("%s calls are in flight", got[`mcpo_calls_in_flight{server="a"}`])
+	}
+	close(release)
+	if status := <-done; status != 200 {
+		t.Errorf("the call in flight: %d", status)
+	}
+	if err := <-ended; err != nil {
+		t.Errorf("Run = %v", err)
+	}
+}
+
+// TestMetricsOfAHostileServer: one that lists any number of tools, and changes
+// them, makes no more series than others.
+func TestMetricsOfAHostileServer(t *testing.T) {
+	const tools = 300
+	m, at := scraped(t, Options{Command: []string{mcptest.BuildStdio(t)}})
+	for n := range tools {
+		m.await(200, "POST", "/add_tool", fmt.Sprintf(`{"name":"more_%d"}`, n))
+	}
+	for n := range tools {
+		m.await(200, "POST", fmt.Sprintf("/more_%d", n), "{}")
+	}
+	got, _ := samples(t, at)
+	series := 0
+	for sample := range got {
+		if strings.HasPrefix(sample, "mcpo_calls_total{") && strings.Contains(sample, `outcome="ok"`) {
+			series++
+		}
+	}
+	if series != 201 || got[`mcpo_calls_total{outcome="ok",server="mcpserver",tool="other"}`] == "" {
+		t.Errorf("there are %d series of calls", series)
 	}
 }

@@ -105,12 +105,11 @@ func answerOf(err error, server, tool string) *answer {
 // measured is the word of metrics for what came of a call: by what it was
 // answered, and where that leaves it open by the error.
 func measured(err error, refusal *answer) metrics.Outcome {
-	var failed *openapi.ToolError
-	if errors.As(err, &failed) {
-		return metrics.ToolError
-	}
 	if refusal == nil {
 		return metrics.OK
+	}
+	if _, failed := errors.AsType[*openapi.ToolError](err); failed {
+		return metrics.ToolError
 	}
 	switch refusal.status {
 	case http.StatusUnauthorized:
