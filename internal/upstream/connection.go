@@ -101,6 +101,7 @@ type connection struct {
 	state    State
 	err      error
 	attempts int           // to open a connection that came to an end
+	resting  bool          // no attempt goes on, and a call may wish for one
 	wake     chan struct{} // closed and replaced at each change of state
 }
 
@@ -235,6 +236,8 @@ func (c *connection) pause(d time.Duration) {
 	case <-c.nudge:
 	default:
 	}
+	c.rest(true)
+	defer c.rest(false)
 	least := time.NewTimer(firstBackoff)
 	defer least.Stop()
 	select {
@@ -376,6 +379,15 @@ func (c *connection) discard(session *wire.Session, reason error) {
 	})
 }
 
+// rest tells the calls that wait whether to wish for an attempt.
+func (c *connection) rest(resting bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.resting = resting
+	close(c.wake)
+	c.wake = make(chan struct{})
+}
+
 func (c *connection) set(state State, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -499,7 +511,7 @@ func (c *connection) get(ctx context.Context) (*wire.Session, error) {
 	asked := -1 // the number of attempts when this call asked for one more
 	for {
 		c.mu.Lock()
-		state, reason, wake, attempts := c.state, c.err, c.wake, c.attempts
+		state, reason, wake, attempts, resting := c.state, c.err, c.wake, c.attempts, c.resting
 		c.mu.Unlock()
 		if s := c.session.Load(); s != nil {
 			return s, nil
@@ -508,6 +520,8 @@ func (c *connection) get(ctx context.Context) (*wire.Session, error) {
 		case state == StateFailed:
 			signal(c.nudge)
 			return nil, c.unavailable(state, reason)
+		case state != StateLoginRequired && resting: // between the loss and the next attempt
+			signal(c.nudge)
 		case state != StateLoginRequired:
 		case asked >= 0 && attempts > asked:
 			return nil, reason
