@@ -32,8 +32,8 @@ const (
 type app struct {
 	opts    Options
 	handler *httpapi.Handler
-	servers []httpapi.Served // of the generation that serves, in order
-	members atomic.Pointer[members]
+	servers []httpapi.Served                 // of the generation that serves, in order
+	members atomic.Pointer[[]httpapi.Served] // the same, for who works beside
 	logins  *logins
 	audit   *audit.Log       // nil without
 	metrics *metrics.Metrics // nil without

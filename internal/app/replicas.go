@@ -6,7 +6,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"mcpo/internal/config"
 	"mcpo/internal/httpapi"
 	"mcpo/internal/store"
 	"mcpo/internal/upstream"
@@ -84,23 +83,16 @@ func (e *elsewhere) follow(ctx context.Context, look func(context.Context, store
 	}
 }
 
-// members are the servers that serve, and where they keep what others change.
-type members struct {
-	servers []httpapi.Served
-	at      config.Storage
-}
-
 // lookElsewhere takes over what another replica has changed, or where the key is
 // zero all that others may have.
 func (a *app) lookElsewhere(ctx context.Context, key store.Key) {
-	now := a.members.Load()
-	for _, s := range now.servers {
+	for _, s := range *a.members.Load() {
 		all := key == store.Key{}
 		if s.Logins == nil || s.Server.Name() != key.Server && !all {
 			continue
 		}
 		if s.Logins.Config().MultiUser && (all || key.Kind == store.Catalogues) {
-			a.learnElsewhere(ctx, s, now.at)
+			a.learnElsewhere(ctx, s)
 		}
 		switch {
 		case all:
@@ -113,11 +105,12 @@ func (a *app) lookElsewhere(ctx context.Context, key store.Key) {
 
 // learnElsewhere joins what is known here of a server's tools with what other
 // replicas know.
-func (a *app) learnElsewhere(ctx context.Context, s httpapi.Served, at config.Storage) {
-	known, err := a.catalogueOf(s.Server.Config(), at)
-	if err != nil {
-		return // the store was closed by a reload, or mcpo stops
+func (a *app) learnElsewhere(ctx context.Context, s httpapi.Served) {
+	kept := a.logins.stored.shared()
+	if kept == nil || s.Logins.Config().StorageType == "memory" {
+		return
 	}
+	known := a.catalogueOf(s.Server.Config(), kept)
 	tools, err := known.read(ctx)
 	if err != nil {
 		a.opts.Log.Debug("the catalogue of tools cannot be read now", "server", s.Server.Name(), "error", err)

@@ -15,6 +15,7 @@ import (
 	"mcpo/internal/caller"
 	"mcpo/internal/config"
 	"mcpo/internal/httpapi"
+	"mcpo/internal/oauth"
 	"mcpo/internal/upstream"
 	"mcpo/internal/wire"
 )
@@ -91,7 +92,7 @@ func (a *app) swap(cfg *config.Config) (gone []httpapi.Served, err error) {
 		a.protect(&next[i], cfg.Servers[i])
 	}
 	a.servers = next
-	a.members.Store(&members{next, cfg.Storage})
+	a.members.Store(&next)
 	a.count(next)
 	a.handler.Publish(httpapi.NewGeneration(next, a.opts.ConfigPath == "", identities.of(nil)))
 	for _, s := range chosen(next, fresh) {
@@ -131,11 +132,12 @@ func (a *app) serve(c config.Server, at config.Storage) (httpapi.Served, error) 
 		s = upstream.New(c, a.upstreamOptions(), in)
 		return httpapi.Served{Server: s, Logins: kept}, nil
 	}
-	known, err := a.catalogueOf(c, at)
+	place, err := a.logins.storeFor(c, at)
 	if err != nil {
 		kept.Close()
 		return httpapi.Served{}, err
 	}
+	known := a.catalogueOf(c, place)
 	in.Idle, in.Learned = c.OAuth.SessionTimeout, known.learned
 	s = upstream.New(c, a.upstreamOptions(), in)
 	tools, err := known.read(context.Background())
@@ -146,16 +148,12 @@ func (a *app) serve(c config.Server, at config.Storage) (httpapi.Served, error) 
 	return httpapi.Served{Server: s, Logins: kept}, nil
 }
 
-// catalogueOf is the catalogue of a server.
-func (a *app) catalogueOf(c config.Server, at config.Storage) (*catalogue, error) {
-	kept, err := a.logins.storeFor(c, at)
-	if err != nil {
-		return nil, err
-	}
+// catalogueOf is the catalogue of a server in a store.
+func (a *app) catalogueOf(c config.Server, kept oauth.Store) *catalogue {
 	return &catalogue{server: c, store: kept, beside: a.beside.Go,
 		failed: func(err error) {
 			a.opts.Log.Warn("keeping the catalogue of tools failed", "server", c.Name, "error", err)
-		}}, nil
+		}}
 }
 
 // start brings a server to life, and asks for the login that it may need.
