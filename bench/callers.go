@@ -31,6 +31,7 @@ type crowd struct {
 	n           int
 	grown       float64 // MiB of memory when all of them rest, above that of none
 	first       sample  // each caller's first call, with a grant that was stored before
+	renewed     sample  // each caller's first call after the access tokens have run out
 	own, shared []sample
 	documents   sample // asked for again, and not changed
 }
@@ -74,7 +75,7 @@ func (b *bench) callerFigures() error {
 		}
 		known = n
 		b.progress("%d callers have logged in", n)
-		c, err := b.crowd(config, everybody[:n])
+		c, err := b.crowd(g, config, everybody[:n])
 		if err != nil {
 			return err
 		}
@@ -115,7 +116,7 @@ func (b *bench) logins(config string, who []string, first bool) error {
 }
 
 // crowd starts mcpo anew and measures it with these callers.
-func (b *bench) crowd(config string, who []string) (crowd, error) {
+func (b *bench) crowd(g gate, config string, who []string) (crowd, error) {
 	c := crowd{n: len(who)}
 	p, err := b.peers.configured(ours, config)
 	if err != nil {
@@ -134,6 +135,9 @@ func (b *bench) crowd(config string, who []string) (crowd, error) {
 	}
 	if err := b.converse(p, &c, headers); err != nil {
 		return c, fmt.Errorf("measuring calls of %d callers: %w, see %s", c.n, err, p.log)
+	}
+	if err := c.renew(g, p, headers); err != nil {
+		return c, fmt.Errorf("measuring refreshes of %d callers: %w, see %s", c.n, err, p.log)
 	}
 	if err := b.readAgain(p, &c, who); err != nil {
 		return c, fmt.Errorf("measuring documents of %d callers: %w, see %s", c.n, err, p.log)
@@ -157,6 +161,18 @@ func (c *crowd) arrive(p *process, headers []string) error {
 	time.Sleep(rest)
 	after, err := p.resident()
 	c.grown = after - before
+	return err
+}
+
+// renew has the server refuse all access tokens, so that each caller's next call
+// gets another one, 64 at a time.
+func (c *crowd) renew(g gate, p *process, headers []string) error {
+	if err := g.expire(time.Hour); err != nil {
+		return err
+	}
+	var err error
+	l := load{path: "/" + ownServer + "/echo", headers: headers, body: sizes()[0].body, connections: min(inFlight, c.n), once: true}
+	c.renewed, err = p.measure(l)
 	return err
 }
 

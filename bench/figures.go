@@ -120,7 +120,7 @@ func (b *bench) callerRows(c crowd) {
 	b.report.Crowds = append(b.report.Crowds, crowdLine{
 		Callers: c.n, Memory: fmt.Sprintf("%.0f KiB", each), FirstP50: micros(c.first.p50), FirstP99: micros(c.first.p99),
 		Own: own, Shared: shared, OwnCPU: micros(median(c.own, sample.cpuPerCall)), SharedCPU: micros(median(c.shared, sample.cpuPerCall)),
-		Documents: c.documents.perSecond(),
+		Documents: c.documents.perSecond(), FirstCPU: micros(c.first.cpuPerCall()), RenewedCPU: micros(c.renewed.cpuPerCall()), Renewed: c.renewed.perSecond(),
 	})
 	if c.n < 1000 {
 		return
