@@ -2,6 +2,8 @@ package store
 
 import "time"
 
-// SetLease changes how long a lock outlives the last sign of life of its holder.
-// It is called before the first lock.
-func (p *Postgres) SetLease(d time.Duration) { p.lease = d }
+// Patient has operations wait for d, as on machines that do much else.
+func (o PostgresOptions) Patient(d time.Duration) PostgresOptions { o.patience = d; return o }
+
+// Lease has a lock outlive the last sign of life of its holder by d.
+func (o PostgresOptions) Lease(d time.Duration) PostgresOptions { o.lease = d; return o }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -16,7 +17,7 @@ import (
 )
 
 const (
-	// askPatience bounds every operation on the database.
+	// askPatience bounds every operation on the database, and every probe.
 	askPatience = 2 * time.Second
 	// beginPatience bounds the first one, which may wait for a replica that
 	// brings the tables up to date.
@@ -39,6 +40,8 @@ type PostgresOptions struct {
 	// is at least one, for all replicas must have the same.
 	Keys []string
 	Log  *slog.Logger
+
+	patience, lease time.Duration // 0 for askPatience and leaseTime; tests have others
 }
 
 // Postgres keeps records in a PostgreSQL database, sealed, which any number of
@@ -61,6 +64,7 @@ type Postgres struct {
 	pool   *pgxpool.Pool
 	queue  *queue // of those who want a lock, in this process
 	lease  time.Duration
+	bound  time.Duration // of an operation
 	health *health
 	notes  *notes
 
@@ -75,7 +79,7 @@ type Postgres struct {
 // database does not let mcpo in, its tables are those of a later mcpo, or, as
 // ErrWrongKey, there are records that none of the keys opens.
 func OpenPostgres(ctx context.Context, o PostgresOptions) (*Postgres, error) {
-	p := &Postgres{name: rand.Text(), log: o.Log, queue: newQueue(), lease: leaseTime, health: newHealth(o.Log)}
+	p := &Postgres{name: rand.Text(), log: o.Log, queue: newQueue(), lease: cmp.Or(o.lease, leaseTime), bound: cmp.Or(o.patience, askPatience), health: newHealth(o.Log)}
 	var err error
 	if len(o.Keys) == 0 {
 		return nil, errors.New("records in a database need an encryption key, the same for all replicas; make one with: openssl rand -base64 32")
@@ -83,7 +87,7 @@ func OpenPostgres(ctx context.Context, o PostgresOptions) (*Postgres, error) {
 	if p.ring, err = newKeyring(o.Keys); err != nil {
 		return nil, err
 	}
-	config, err := parseDSN(o.DSN)
+	config, err := parseDSN(o.DSN, p.bound)
 	if err != nil {
 		return nil, err
 	}
@@ -103,7 +107,7 @@ func OpenPostgres(ctx context.Context, o PostgresOptions) (*Postgres, error) {
 }
 
 // parseDSN never repeats a DSN, nor a part of one: it holds a password.
-func parseDSN(dsn string) (*pgxpool.Config, error) {
+func parseDSN(dsn string, patience time.Duration) (*pgxpool.Config, error) {
 	config, err := pgxpool.ParseConfig(dsn)
 	if file := (*os.PathError)(nil); errors.As(err, &file) {
 		return nil, fmt.Errorf("a file that the database's DSN names cannot be read: %w", file)
@@ -117,13 +121,13 @@ func parseDSN(dsn string) (*pgxpool.Config, error) {
 	// Statements without names, sent in one go: they work through pools.
 	config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec
 	config.ConnConfig.StatementCacheCapacity, config.ConnConfig.DescriptionCacheCapacity = 0, 0
-	config.ConnConfig.ConnectTimeout = askPatience
+	config.ConnConfig.ConnectTimeout = patience
 	return config, nil
 }
 
 // tryToBegin begins if the database can be reached.
 func (p *Postgres) tryToBegin(ctx context.Context) (begun bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, beginPatience)
+	ctx, cancel := context.WithTimeout(ctx, max(beginPatience, p.bound))
 	defer cancel()
 	err = p.begin(ctx)
 	if reason, is := unreachable(err); is {
@@ -161,7 +165,7 @@ func (p *Postgres) keep(begun bool) {
 
 // probe asks whether the database answers and takes changes.
 func (p *Postgres) probe() {
-	ctx, cancel := context.WithTimeout(p.ctx, askPatience)
+	ctx, cancel := context.WithTimeout(p.ctx, p.bound)
 	defer cancel()
 	var closed bool
 	err := p.pool.QueryRow(ctx, "SELECT current_setting('transaction_read_only')::bool").Scan(&closed)
@@ -193,7 +197,7 @@ func (p *Postgres) ask(ctx context.Context, do func(ctx context.Context, db *pgx
 	if err := p.Health(); err != nil {
 		return err
 	}
-	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), askPatience)
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.bound)
 	defer cancel()
 	err := do(bounded, p.pool)
 	if mayRepeat(err) && bounded.Err() == nil {

@@ -27,7 +27,26 @@ func openLogged(t *testing.T, dsn string, log *slog.Logger, keys ...string) *sto
 	if len(keys) == 0 {
 		keys = []string{firstSecret}
 	}
-	s, err := store.OpenPostgres(t.Context(), store.PostgresOptions{DSN: dsn, Keys: keys, Log: log})
+	return openWith(t, optionsOf(dsn, log, keys...))
+}
+
+// optionsOf are patient: most tests are not about a database that is slow.
+func optionsOf(dsn string, log *slog.Logger, keys ...string) store.PostgresOptions {
+	return store.PostgresOptions{DSN: dsn, Keys: keys, Log: log}.Patient(patience)
+}
+
+// openHasty opens a store that gives up as soon as it does in earnest.
+func openHasty(t *testing.T, dsn string, keys ...string) *store.Postgres {
+	t.Helper()
+	if len(keys) == 0 {
+		keys = []string{firstSecret}
+	}
+	return openWith(t, store.PostgresOptions{DSN: dsn, Keys: keys, Log: slog.New(slog.DiscardHandler)})
+}
+
+func openWith(t *testing.T, o store.PostgresOptions) *store.Postgres {
+	t.Helper()
+	s, err := store.OpenPostgres(t.Context(), o)
 	if err != nil {
 		t.Fatalf("OpenPostgres: %v", err)
 	}

@@ -140,7 +140,7 @@ func (p *Postgres) listen() {
 
 // listenOnce listens until the connection breaks.
 func (p *Postgres) listenOnce() error {
-	ctx, cancel := context.WithTimeout(p.ctx, askPatience)
+	ctx, cancel := context.WithTimeout(p.ctx, p.bound)
 	defer cancel()
 	conn, err := pgx.ConnectConfig(ctx, p.notes.config.Copy())
 	if err != nil {
@@ -169,7 +169,7 @@ func (p *Postgres) hear(conn *pgx.Conn) error {
 	defer cancel()
 	heard, err := conn.WaitForNotification(quiet)
 	if errors.Is(err, context.DeadlineExceeded) {
-		ctx, cancel := context.WithTimeout(p.ctx, askPatience)
+		ctx, cancel := context.WithTimeout(p.ctx, p.bound)
 		defer cancel()
 		return conn.Ping(ctx)
 	}

@@ -47,11 +47,7 @@ func openShared(where string) (storetest.Store, error) {
 	if !strings.HasPrefix(where, "postgres:") {
 		return store.Open(store.Options{Dir: where, Log: log})
 	}
-	p, err := store.OpenPostgres(context.Background(), store.PostgresOptions{DSN: where, Keys: []string{firstSecret}, Log: log})
-	if err == nil {
-		p.SetLease(shortLease)
-	}
-	return p, err
+	return store.OpenPostgres(context.Background(), optionsOf(where, log, firstSecret).Lease(shortLease))
 }
 
 const (
