@@ -245,3 +245,23 @@ func TestHappenings(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// TestHappeningsOfRefreshes: one that is made, and one that fails for now.
+func TestHappeningsOfRefreshes(t *testing.T) {
+	s := oauthtest.Start(t, oauthtest.Options{AutoApprove: true})
+	var told []string
+	a := granted(t, s, func(o *Options) {
+		o.Happened = func(h Happening) { told = append(told, fmt.Sprint(h.Event, " ", h.Server, " ", h.Err != nil)) }
+	})
+	s.Expire()
+	works(t, a)
+	s.Set(func(o *oauthtest.Options) { o.Instead = instead(503, "") })
+	s.Expire()
+	var failed *RenewError
+	if _, err := ask(t, a); !errors.As(err, &failed) {
+		t.Errorf("%v is not a RenewError", err)
+	}
+	if diff := cmp.Diff([]string{"login test false", "refresh test false", "refresh test true"}, told); diff != "" {
+		t.Error(diff)
+	}
+}
