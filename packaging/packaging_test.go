@@ -5,6 +5,7 @@ package packaging_test
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -51,6 +52,39 @@ func TestConfigurations(t *testing.T) {
 		if len(cfg.Warnings) > 0 || cfg.Storage.Type != tt.storage || len(cfg.Servers) != 1 {
 			t.Errorf("%s: storage %q, %d servers, warnings %v", tt.file, cfg.Storage.Type, len(cfg.Servers), cfg.Warnings)
 		}
+	}
+}
+
+// TestFlags: what the packages start mcpo with are flags that it has.
+func TestFlags(t *testing.T) {
+	declared, err := os.ReadFile(filepath.FromSlash("../cmd/mcpo/flags.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A line of arguments, the start of a service, a variable in place of a flag.
+	line := regexp.MustCompile(`(?m)^ *(?:- --|command: \[|ExecStart=|#?MCPO_).*$`)
+	flag := regexp.MustCompile(`--([a-z][a-z-]+)|^#?MCPO_([A-Z_]+)=`)
+	found := 0
+	for _, file := range []string{"compose/compose.yaml", "helm/mcpo/templates/deployment.yaml", "kubernetes/deployment.yaml", "systemd/mcpo.service", "systemd/mcpo.env"} {
+		data, err := os.ReadFile(filepath.FromSlash(file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, text := range line.FindAllString(string(data), -1) {
+			for _, m := range flag.FindAllStringSubmatch(text, -1) {
+				name := m[1] + strings.ReplaceAll(strings.ToLower(m[2]), "_", "-")
+				if name == "encryption-key" { // a variable that is no flag
+					continue
+				}
+				found++
+				if !strings.Contains(string(declared), `"`+name+`"`) {
+					t.Errorf("%s: mcpo has no flag --%s", file, name)
+				}
+			}
+		}
+	}
+	if found < 30 {
+		t.Errorf("only %d flags were found: the test looks in the wrong places", found)
 	}
 }
 
