@@ -49,11 +49,12 @@ type options struct {
 }
 
 func main() {
-	o := options{pause: 10 * time.Second, line: 30 * time.Second}
+	o := options{line: 30 * time.Second}
 	flag.DurationVar(&o.length, "for", 30*time.Minute, "keep the load up for so long")
 	flag.IntVar(&o.callers, "callers", 1000, "so many callers, each with a login of their own")
 	flag.Float64Var(&o.rate, "rate", 150, "requests per second, on the average")
 	flag.DurationVar(&o.life, "life", 30*time.Second, "access tokens live for so long")
+	flag.DurationVar(&o.pause, "pause", 10*time.Second, "wait so long between two faults")
 	flag.StringVar(&o.storage, "storage", "file", "keep grants in a `store`: file or postgres")
 	flag.StringVar(&o.dsn, "dsn", "", "the `address` of an empty database for -storage postgres; without one, a PostgreSQL server of this run's own")
 	flag.Parse()
