@@ -22,6 +22,7 @@ type program struct {
 	serve          func(context.Context, app.Options) error
 	check          func(context.Context, app.Options, io.Writer) error
 	logins         loginCommands
+	stores         storeCommands
 	person         func(lookup) app.Terminal
 }
 
@@ -63,6 +64,7 @@ func (p *program) commands() *cobra.Command {
 	root.Flags().SetInterspersed(false)
 	root.AddCommand(check, versionCommand(), completionCommand())
 	p.addLoginCommands(root, s)
+	p.addStoreCommands(root, s)
 	root.SetHelpCommand(helpCommand(root))
 	return root
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -55,6 +56,12 @@ func invoke(t *testing.T, env map[string]string, args ...string) outcome {
 		tokens: func(ctx context.Context, o app.Options, user string, w io.Writer) error {
 			return named("tokens")(ctx, o, user, w)
 		}}
+	p.stores = storeCommands{
+		migrate: func(ctx context.Context, o app.Options, m app.Migration, w io.Writer) error {
+			return named("migrate")(ctx, o, fmt.Sprintf("%s to %s, overwrite %t", m.From, m.To, m.Overwrite), w)
+		},
+		keys: func(ctx context.Context, o app.Options, w io.Writer) error { return named("keys")(ctx, o, "", w) },
+	}
 	got.err = p.run(t.Context(), args)
 	got.stdout, got.stderr = stdout.String(), stderr.String()
 	return got
@@ -215,6 +222,9 @@ func TestCommandsAboutLogins(t *testing.T) {
 		{[]string{"logout", "notion"}, map[string]string{"MCPO_CONFIG": "c", "MCPO_USER": "u-1"}, "logout", "notion", "c"},
 		{[]string{"tokens", "-cc"}, nil, "tokens", "", "c"},
 		{[]string{"tokens", "-cc", "--user", "u-1"}, nil, "tokens", "u-1", "c"},
+		{[]string{"store", "migrate", "-cc", "--from", "file", "--to", "postgres"}, nil, "migrate", "file to postgres, overwrite false", "c"},
+		{[]string{"store", "migrate", "--from=postgres", "--to=file", "--overwrite"}, withFile, "migrate", "postgres to file, overwrite true", "c"},
+		{[]string{"store", "keys", "-cc"}, nil, "keys", "", "c"},
 		{[]string{"doctor", "notion", "-cc"}, nil, "doctor", "notion", "c"},
 		{[]string{"doctor", "https://h/mcp"}, nil, "doctor", "https://h/mcp", ""},
 		{[]string{"doctor", "--type", "sse", "https://h/sse"}, nil, "doctor", "https://h/sse", ""},
@@ -320,6 +330,11 @@ func TestRefusals(t *testing.T) {
 		{args: []string{"logn", "notion"}, say: "write: mcpo login"},
 		{args: []string{"tokens"}, say: "write: mcpo tokens --config FILE"},
 		{args: []string{"tokens", "-cc", "notion"}, say: "write: mcpo tokens --config FILE"},
+		{args: []string{"store"}, say: "mcpo store keys --config FILE"},
+		{args: []string{"store", "keys"}, say: "write: mcpo store keys --config FILE"},
+		{args: []string{"store", "migrate", "-cc"}, say: "needs a configuration and two stores"},
+		{args: []string{"store", "migrate", "-cc", "--from", "file", "--to", "file"}, say: "are the same store"},
+		{args: []string{"store", "migrate", "-cc", "--from", "redis", "--to", "file"}, say: "write file or postgres"},
 		{args: []string{"doctor"}, say: "write: mcpo doctor URL"},
 		{args: []string{"doctor", "a", "b", "-cc"}, say: "write: mcpo doctor URL"},
 		{args: []string{"doctor", "notion"}, say: "write: mcpo doctor https://HOST/PATH"},

@@ -60,6 +60,19 @@ who leaves is removed from Open WebUI first.
 With --user only the logins of that account are listed, by its id. A state is valid while the access token is good, renewable when the next call gets a new one, and
 expired when a new login is needed.
 `
+	case "migrate":
+		return "  mcpo store migrate [flags] --config FILE --from file --to postgres\n  mcpo store migrate [flags] --config FILE --from postgres --to file\n", `
+The storage block of the configuration names both: path, dsn and encryption_key. Stop mcpo first.
+Grants, registrations and catalogues of tools are copied; the source stays as it was. What is newer
+in the target is kept, unless --overwrite is given, so that the command may be given again.
+`
+	case "keys":
+		return "  mcpo store keys [flags] --config FILE\n", `
+It counts the records of the store in use, and shows none. Keys with which no record is sealed can
+be taken out of encryption_key, but for the first.
+`
+	case "store":
+		return "  mcpo store migrate [flags] --config FILE --from file --to postgres\n  mcpo store keys [flags] --config FILE\n", ""
 	case "doctor":
 		return "  mcpo doctor [flags] URL\n  mcpo doctor [flags] SERVER --config FILE\n", `
 It asks the server and its authorization server for what they publish. It logs nobody in, and

@@ -45,6 +45,7 @@ func main() {
 		serve:  serveUntilSignalled,
 		check:  app.Check,
 		logins: loginCommands{login: app.Login, logout: app.Logout, logoutUser: app.LogoutUser, tokens: app.Tokens, doctor: app.Doctor},
+		stores: storeCommands{migrate: app.MigrateStore, keys: app.StoreKeys},
 		person: terminal,
 	}
 	os.Exit(exitStatus(p.run(ctx, os.Args[1:]), os.Stderr))

@@ -72,8 +72,10 @@ func Check(ctx context.Context, o Options, w io.Writer) error {
 	if err := table.Flush(); err != nil {
 		return fmt.Errorf("writing the table: %w", err)
 	}
-	if p := a.logins.stored.shared(); p != nil && p.Health() != nil {
-		return &ExitError{Code: 1, Err: fmt.Errorf("the database of storage.dsn: %w", p.Health())}
+	if p := a.logins.stored.shared(); p != nil {
+		if err := p.Health(); err != nil {
+			return &ExitError{Code: 1, Err: fmt.Errorf("the database of storage.dsn: %w", err)}
+		}
 	}
 	if failed > 0 {
 		return &ExitError{Code: 1, Err: fmt.Errorf("%d of %d servers failed", failed, len(a.servers))}

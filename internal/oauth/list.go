@@ -101,3 +101,14 @@ func List(ctx context.Context, s Store) ([]Held, error) {
 
 // IsFor reports whether the grant is for a server at this address.
 func (h Held) IsFor(address string) bool { return sameURL(h.URL, address) }
+
+// Newer reports whether a grant holds a later access token than another of the
+// same key, so that the other's refresh token may be spent. Of other records that
+// cannot be told: none is newer.
+func Newer(r, than store.Record) bool {
+	var a, b grant
+	if r.Key.Kind != store.Grants || json.Unmarshal(r.Value, &a) != nil {
+		return false
+	}
+	return json.Unmarshal(than.Value, &b) != nil || a.Obtained.After(b.Obtained)
+}
