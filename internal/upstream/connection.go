@@ -344,7 +344,7 @@ func (c *connection) relist(session *wire.Session) error {
 		return nil
 	}
 	c.log.Warn("listing the tools again failed", "error", err)
-	if goneFor(err) {
+	if goneFor(err) && !c.heldBack(err) {
 		return err
 	}
 	return nil
@@ -355,6 +355,14 @@ func (c *connection) relist(session *wire.Session) error {
 func goneFor(err error) bool {
 	var status *wire.StatusError
 	return wire.NotExecuted(err) && !errors.As(err, &status)
+}
+
+// heldBack reports whether a request was not sent for want of what lets the caller
+// in, such as a new token while nobody gives any. It says nothing of the
+// connection, unless the caller has to log in.
+func (c *connection) heldBack(err error) bool {
+	var unsent interface{ NotExecuted() bool }
+	return errors.As(err, &unsent) && unsent.NotExecuted() && !c.dial.in.required(err)
 }
 
 // discard closes a conversation that nobody is to use any more, beside the
@@ -458,7 +466,9 @@ func (c *connection) call(ctx context.Context, name string, args json.RawMessage
 			return reply, c.late(err)
 		}
 		if goneFor(err) {
-			c.report(session)
+			if !c.heldBack(err) {
+				c.report(session)
+			}
 			if !again {
 				continue
 			}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -86,5 +87,47 @@ func TestUnsent(t *testing.T) {
 				t.Errorf("error = %v, want one that says that the call did not run", err)
 			}
 		})
+	}
+}
+
+// TestTokenForLater: the MCP session outlives a time in which there is no token
+// for it, at calls and at looks at the tools.
+func TestTokenForLater(t *testing.T) {
+	g := newGuests(t)
+	var dry atomic.Bool
+	asked := make(chan string, 100)
+	ask := func(_ context.Context, method string) error {
+		if !dry.Load() {
+			return nil
+		}
+		asked <- method
+		return noToken{errors.New("nobody gives tokens now")}
+	}
+	s := New(config.Server{Name: "guests", Transport: config.StreamableHTTP, URL: g.URL},
+		Options{Relist: 20 * time.Millisecond, Log: slog.New(slog.DiscardHandler), Identity: wire.Identity{Name: "upstream-test", Version: "1"}},
+		&Access{First: guest(1), Required: func(error) bool { return false },
+			RoundTripper: func(who caller.ID, next http.RoundTripper) http.RoundTripper {
+				return gatekeeper{token{g, who, next}, ask}
+			}})
+	s.Start()
+	t.Cleanup(func() { s.Close(testContext(t)) })
+	asks(t, s, guest(1))
+	dry.Store(true)
+	_, err := s.Call(testContext(t), guest(1), "t", json.RawMessage(`{}`), nil)
+	var unavailable *UnavailableError
+	if !errors.As(err, &unavailable) {
+		t.Errorf("without a token: %v", err)
+	}
+	for method, ctx := "", testContext(t); method != "tools/list"; {
+		select {
+		case method = <-asked:
+		case <-ctx.Done():
+			t.Fatal("the tools are not looked at")
+		}
+	}
+	dry.Store(false)
+	asks(t, s, guest(1))
+	if n := g.count(g.opened, guest(1)); n != 1 {
+		t.Errorf("the connection was opened %d times", n)
 	}
 }
