@@ -13,6 +13,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"os"
 	"time"
@@ -74,4 +75,7 @@ func (t town) table(w io.Writer, formula, simulated, busiest rates) {
 	line("cores of each replica", "%.2f", t.cores, true)
 	fmt.Fprintf(w, "\nThe database has %.0f connections (%d a replica) and %.0f rows in %.0f MB.\n",
 		float64(t.replicas*connectionsEach), connectionsEach, t.rows(), float64(t.people)*t.costs.grantKB/1000)
+	if most := busiest.open / busiest.replicas; most > maxCallers {
+		fmt.Fprintf(w, "A replica has %.0f connections at most, and closes those that rest longest beyond %d: give it --max-callers %.0f.\n", most, maxCallers, math.Ceil(most/5000)*5000)
+	}
 }

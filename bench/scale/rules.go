@@ -15,6 +15,9 @@ const (
 	// connectionsEach is how many database connections a replica has at most: a
 	// pool, and one that listens.
 	connectionsEach = 9
+	// maxCallers is how many connections a replica has to one server at most, unless
+	// --max-callers says otherwise.
+	maxCallers = 10_000
 	// A refresh reads the grant once and writes four times: the lock, the mark, the
 	// new tokens, the lock again. The other replicas are told of two of them, and
 	// read the grant again if they have it.
@@ -52,7 +55,7 @@ type costs struct {
 // usual is a town that one may begin with.
 func usual() town {
 	return town{people: 100_000, callsPerDay: 20, busiest: 0.2, loginsPerDay: 0.05, life: time.Hour, idle: 30 * time.Minute, replicas: 3,
-		costs: costs{call: 100 * time.Microsecond, opening: 1500 * time.Microsecond, refresh: time.Millisecond, callerKiB: 24, baseMiB: 30,
+		costs: costs{call: 100 * time.Microsecond, opening: 800 * time.Microsecond, refresh: 2 * time.Millisecond, callerKiB: 25, baseMiB: 30,
 			read: 200 * time.Microsecond, write: time.Millisecond, grantKB: 4}}
 }
 
