@@ -225,6 +225,10 @@ func TestHandler(t *testing.T) {
 	if got := ask(m, http.MethodGet, "/metrics", "application/openmetrics-text; version=1.0.0"); !strings.HasPrefix(got.Header().Get("Content-Type"), "application/openmetrics-text") || !strings.HasSuffix(got.Body.String(), "# EOF\n") {
 		t.Errorf("asked for OpenMetrics: %s", got.Header().Get("Content-Type"))
 	}
+	native := "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"
+	if got := ask(m, http.MethodGet, "/metrics", native); !strings.HasPrefix(got.Header().Get("Content-Type"), "application/vnd.google.protobuf") {
+		t.Errorf("asked for what has native histograms: %s", got.Header().Get("Content-Type"))
+	}
 	for request, want := range map[string]int{
 		"POST /metrics": 405, "DELETE /metrics": 405, "HEAD /metrics": 200, "GET /": 404, "GET /metrics/x": 404, "GET /debug/pprof/": 404,
 	} {
