@@ -121,8 +121,26 @@ func parseDSN(dsn string, patience time.Duration) (*pgxpool.Config, error) {
 	// Statements without names, sent in one go: they work through pools.
 	config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec
 	config.ConnConfig.StatementCacheCapacity, config.ConnConfig.DescriptionCacheCapacity = 0, 0
-	config.ConnConfig.ConnectTimeout = patience
+	config.ConnConfig.ConnectTimeout = shareOf(patience, config.ConnConfig)
 	return config, nil
+}
+
+// shareOf is how much of the patience each host of a DSN gets, or less where the
+// DSN says so: one that hangs is not to take the time of those after it.
+func shareOf(patience time.Duration, config *pgx.ConnConfig) time.Duration {
+	type address struct {
+		host string
+		port uint16
+	}
+	hosts := map[address]bool{{config.Host, config.Port}: true}
+	for _, f := range config.Fallbacks { // the same host without TLS is there too
+		hosts[address{f.Host, f.Port}] = true
+	}
+	share := patience / time.Duration(len(hosts))
+	if asked := config.ConnectTimeout; asked > 0 && asked < share {
+		return asked
+	}
+	return share
 }
 
 // tryToBegin begins if the database can be reached.
