@@ -197,7 +197,7 @@ func (f *Files) Take(ctx context.Context, key Key) (Record, error) {
 func (f *Files) List(ctx context.Context, kind Kind) ([]Record, error) {
 	files, _, err := paths(f.dir, kind)
 	if err != nil {
-		return nil, explain("listing every", kind, err)
+		return nil, explain("listing", kind, err)
 	}
 	var found []Record
 	for _, path := range files {
@@ -240,7 +240,7 @@ func (f *Files) Sweep(ctx context.Context) (int, error) {
 	for _, kind := range kinds() {
 		n, err := f.sweepKind(ctx, kind)
 		swept += n
-		problems = append(problems, explain("sweeping every", kind, err))
+		problems = append(problems, explain("sweeping", kind, err))
 	}
 	problems = append(problems, f.locks.sweep())
 	return swept, errors.Join(problems...)

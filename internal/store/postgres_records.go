@@ -180,7 +180,7 @@ func (p *Postgres) List(ctx context.Context, kind Kind) ([]Record, error) {
 		return err
 	})
 	if err != nil {
-		return nil, explain("listing every", kind, err)
+		return nil, explain("listing", kind, err)
 	}
 	var records []Record
 	for _, row := range rows {
