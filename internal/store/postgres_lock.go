@@ -106,7 +106,9 @@ func (p *Postgres) acquire(ctx context.Context, lock string) (lease, error) {
 // renewing renews a lease until stop is called, or it is somebody else's.
 func (p *Postgres) renewing(l lease) (stop func()) {
 	ctx, cancel := context.WithCancel(p.ctx)
+	done := make(chan struct{})
 	p.tasks.Go(func() {
+		defer close(done)
 		tick := time.NewTicker(p.lease / 3)
 		defer tick.Stop()
 		for {
@@ -120,7 +122,10 @@ func (p *Postgres) renewing(l lease) (stop func()) {
 			}
 		}
 	})
-	return cancel
+	return func() {
+		cancel()
+		<-done // a renewal that goes on would take back what is freed now
+	}
 }
 
 // renew tells whether a lease is still to be renewed. While the database cannot
