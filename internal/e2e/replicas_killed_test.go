@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"mcpo/internal/oauth"
 	"mcpo/internal/oauthtest"
@@ -52,7 +53,10 @@ func deaths(s shared) []death {
 func TestReplicasKilledInRefresh(t *testing.T) {
 	onEachStorage(t, func(t *testing.T, s shared) {
 		for _, at := range deaths(s) {
-			t.Run(at.step, func(t *testing.T) { at.comes(t, s) })
+			t.Run(at.step, func(t *testing.T) {
+				t.Parallel() // most of it is waiting
+				at.comes(t, s.other(t))
+			})
 		}
 	})
 }
@@ -203,20 +207,26 @@ func (r *replicas) refreshTokens() (n int) {
 	return n
 }
 
-// keepsCalling makes calls at each base without a pause, all of which must be
-// answered, until calls is called, which tells how many there were.
+// callPause is the time between two calls of somebody who keeps calling.
+const callPause = 2 * time.Millisecond
+
+// keepsCalling makes calls at each base, one after the other, all of which must
+// be answered, until calls is called, which tells how many there were.
 func (m member) keepsCalling(t *testing.T, bases ...string) (calls func() int64) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var callers sync.WaitGroup
 	var n atomic.Int64
 	for _, base := range bases {
 		callers.Go(func() {
+			tick := time.NewTicker(callPause)
+			defer tick.Stop()
 			for ctx.Err() == nil {
 				if err := m.works(base); err != nil {
 					t.Error(fmt.Errorf("meanwhile: %w", err))
 					return
 				}
 				n.Add(1)
+				<-tick.C
 			}
 		})
 	}

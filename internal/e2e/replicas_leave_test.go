@@ -12,6 +12,10 @@ import (
 	"mcpo/internal/oauthtest"
 )
 
+// toldTime is long for a replica that is told what others change, and too short
+// for one that looks in the store itself from time to time.
+const toldTime = 3 * time.Second
+
 // TestReplicasNoticeWhoLeaves: a login that is given up at one replica, or that
 // the operator takes away, is not used by the others from then on, though its
 // tokens are good at the server: mcpo has no way to revoke them there.
@@ -35,7 +39,11 @@ func TestReplicasNoticeWhoLeaves(t *testing.T) {
 						_, err := alice.link(p.base)
 						return err
 					})
-					t.Logf("replica %d refused a call %v after the end of the login", i, time.Since(left).Round(time.Millisecond))
+					took := time.Since(left)
+					t.Logf("replica %d refused a call %v after the end of the login", i, took.Round(time.Millisecond))
+					if s.dsn != "" && took >= toldTime {
+						t.Errorf("replica %d used the login for %v; others told it at once that it is over", i, took)
+					}
 				}
 				if n := r.refreshTokens(); n != 2 {
 					t.Errorf("%d logins are good at the server, where nothing can be revoked", n)

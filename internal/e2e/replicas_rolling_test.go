@@ -7,12 +7,16 @@ import (
 	"mcpo/internal/oauthtest"
 )
 
+// drainDelay is for how long a replica that is told to stop says so before it
+// does: long enough for the balancer to look many times.
+const drainDelay = "1s"
+
 // TestReplicasRollingRestart: all replicas are replaced, one after the other,
-// while people call without a pause. No call fails, and nobody has to log in
+// while people keep calling. No call fails, and nobody has to log in
 // again.
 func TestReplicasRollingRestart(t *testing.T) {
 	onEachStorage(t, func(t *testing.T, s shared) {
-		r := replicate(t, s, oauthtest.Options{})
+		r := replicate(t, s, oauthtest.Options{}, "--drain-delay", drainDelay)
 		people := r.people(t, 4)
 		var calls []func() int64
 		for _, m := range people {
