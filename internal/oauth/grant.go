@@ -45,6 +45,9 @@ type grant struct {
 	// request died before it could save the answer: the token may be spent, and
 	// is not sent again.
 	Spending string `json:"spending,omitempty"`
+	// Mark tells this Spending from one for the same refresh token by another
+	// process.
+	Mark string `json:"mark,omitempty"`
 	// Lost names (by its hash) the refresh token that was sent without an answer
 	// coming back. It may be spent, and servers that see a spent one may end the
 	// grant, so it waits until there is no access token to lose.

@@ -2,6 +2,7 @@ package oauth
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"time"
@@ -105,8 +106,9 @@ func (a *Authorizer) useless(who caller.ID, g *grant) error {
 // answer is saved before anybody uses it, if it can be saved.
 func (a *Authorizer) spend(ctx context.Context, who caller.ID, g *grant) (*grant, error) {
 	marked := *g
-	marked.Spending = hashed(g.RefreshToken)
+	marked.Spending, marked.Mark = hashed(g.RefreshToken), rand.Text()
 	if err := a.write(ctx, who, &marked); err != nil {
+		a.keepUnmarked(who, g, &marked)
 		return nil, err
 	}
 	a.step("marked")

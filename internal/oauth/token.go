@@ -160,7 +160,7 @@ func (a *Authorizer) refresh(ctx context.Context, g *grant) (*grant, error) {
 		return nil, err
 	}
 	next := *g
-	next.Spending, next.Lost = "", ""
+	next.Spending, next.Mark, next.Lost = "", "", ""
 	next.take(t, now)
 	return &next, nil
 }

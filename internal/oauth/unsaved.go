@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"mcpo/internal/caller"
@@ -15,21 +16,35 @@ import (
 // only replaced.
 type unsaved struct {
 	grant *grant
-	// over is the mark of the stored grant that it takes the place of. Where
-	// another one is stored meanwhile, by a login or a logout, that one counts.
-	over  string
+	// over are the marks of the stored grant that it takes the place of, which has
+	// one of them. Where another one is stored meanwhile, by a login or a logout,
+	// that one counts.
+	over  []string
 	tried time.Time // when it was last tried to save it; zero: only as it came
 }
+
+// replaces reports whether the unsaved grant counts and the stored one does not.
+func (u *unsaved) replaces(stored *grant) bool { return slices.Contains(u.over, stored.Mark) }
 
 // keepUnsaved keeps a grant in memory until it can be saved over the marked one.
 func (a *Authorizer) keepUnsaved(who caller.ID, g, marked *grant, err error) {
 	a.log.Error("a login cannot be saved; it is kept in memory and tried again, and is lost if mcpo ends before", "caller", who.String(), "error", err)
-	a.unsaved.Store(who, &unsaved{grant: g, over: marked.Spending})
+	a.unsaved.Store(who, &unsaved{grant: g, over: []string{marked.Mark}})
+}
+
+// keepUnmarked is for a mark that the store may have or not, as its answer was
+// lost. Nothing was sent, so the grant counts without the mark.
+func (a *Authorizer) keepUnmarked(who caller.ID, g, marked *grant) {
+	over := []string{marked.Mark}
+	if u := a.unsavedOf(who); u != nil {
+		over = append(over, u.over...)
+	}
+	a.unsaved.Store(who, &unsaved{grant: g, over: over})
 }
 
 // newest is what counts of the stored grant and one that could not be saved.
 func (a *Authorizer) newest(who caller.ID, stored *grant) *grant {
-	if u := a.unsavedOf(who); u != nil && u.over == stored.Spending {
+	if u := a.unsavedOf(who); u != nil && u.replaces(stored) {
 		g := *u.grant
 		return &g
 	}
@@ -76,7 +91,7 @@ func (a *Authorizer) save(ctx context.Context, who caller.ID) error {
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
-	if err != nil || stored.Spending != u.over {
+	if err != nil || !u.replaces(stored) {
 		a.unsaved.Delete(who)
 		return nil
 	}
