@@ -41,6 +41,10 @@ type app struct {
 	prompt  *prompt
 	tracer  *tracing.Tracer // nil without
 
+	// serving says that a reload found mcpo in service: whatever the database is
+	// that it changes to, all replicas would leave at once.
+	serving atomic.Bool
+
 	replicas *elsewhere
 	beside   sync.WaitGroup  // what goes on beside the serving, until stopping
 	draining sync.WaitGroup  // servers of older generations that finish their calls

@@ -33,7 +33,7 @@ type logins struct {
 
 // newLogins makes them. callback answers browsers at the loopback port.
 func newLogins(o Options, publicURL string, web bool, callback http.Handler) *logins {
-	return &logins{opts: o, publicURL: publicURL, web: web, memory: store.NewMemory(), stored: &stored{opts: o}, loopback: oauth.NewLoopback(callback, o.Log)}
+	return &logins{opts: o, publicURL: publicURL, web: web, memory: store.NewMemory(), stored: newStored(o), loopback: oauth.NewLoopback(callback, o.Log)}
 }
 
 // storeFor is where the grants of a server are kept.

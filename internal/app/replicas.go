@@ -129,5 +129,5 @@ func (a *app) sharedStore() *httpapi.StoreHealth {
 	if p == nil {
 		return nil
 	}
-	return &httpapi.StoreHealth{Err: p.Health(), Reached: p.Reached()}
+	return &httpapi.StoreHealth{Err: p.Health(), Reached: p.Reached() || a.serving.Load()}
 }

@@ -214,6 +214,9 @@ func (a *app) reload() {
 		a.opts.Log.Error("the new configuration has mistakes; the old one stays in use", "error", err)
 		return
 	}
+	if kept := a.sharedStore(); kept == nil || kept.Reached {
+		a.serving.Store(true)
+	}
 	before := len(a.servers)
 	gone, err := a.swap(cfg)
 	a.metrics.Reloaded(err == nil)

@@ -43,37 +43,60 @@ func (o *opened) close() {
 //	                            ── back ──▶ next is closed
 type stored struct {
 	opts Options
+	open func(Options, config.Storage) (*opened, error)
 	// changed is told of grants that other replicas changed, as by
 	// [store.Postgres.Watch]; nil for nobody.
 	changed func(store.Key)
 
+	// opening is held while one is opened, which may take seconds. Whoever asks
+	// for the one in use does not wait for that.
+	opening   sync.Mutex
 	mu        sync.Mutex
 	now, next *opened
 }
 
+func newStored(o Options) *stored { return &stored{opts: o, open: openStorage} }
+
 // at gives the store of a storage block.
 func (s *stored) at(at config.Storage) (*opened, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, there := range []*opened{s.now, s.next} {
-		if there != nil && sameStorage(there.from, at) {
-			return there, nil
-		}
+	s.opening.Lock()
+	defer s.opening.Unlock()
+	if there := s.find(at); there != nil {
+		return there, nil
 	}
-	o, err := openStorage(s.opts, at)
+	o, err := s.open(s.opts, at)
 	if err != nil {
 		return nil, err
 	}
 	if p, is := o.durable.(*store.Postgres); is && s.changed != nil {
 		p.Watch(s.changed)
 	}
+	s.put(o).close()
+	return o, nil
+}
+
+// find is the open store of a storage block, nil where there is none.
+func (s *stored) find(at config.Storage) *opened {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, there := range []*opened{s.now, s.next} {
+		if there != nil && sameStorage(there.from, at) {
+			return there
+		}
+	}
+	return nil
+}
+
+// put puts a store that was opened in its place, and gives the one that was there.
+func (s *stored) put(o *opened) (before *opened) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.now == nil {
 		s.now = o
-	} else {
-		s.next.close()
-		s.next = o
+		return nil
 	}
-	return o, nil
+	before, s.next = s.next, o
+	return before
 }
 
 // moves tells whether what servers have stored is elsewhere by a storage block.
@@ -94,12 +117,7 @@ func (s *stored) turn() (old *opened) {
 }
 
 // back gives up a next store that nobody came to use.
-func (s *stored) back() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.next.close()
-	s.next = nil
-}
+func (s *stored) back() { s.put(nil).close() }
 
 // current is the store in use; nil before any server wanted it.
 func (s *stored) current() *opened {
@@ -121,10 +139,11 @@ func (s *stored) shared() *store.Postgres {
 // close closes what is open.
 func (s *stored) close() {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.now.close()
-	s.next.close()
+	now, next := s.now, s.next
 	s.now, s.next = nil, nil
+	s.mu.Unlock()
+	now.close()
+	next.close()
 }
 
 // openStorage opens the store of a storage block. The caller closes it.
