@@ -54,10 +54,13 @@ func main() {
 	flag.IntVar(&o.callers, "callers", 1000, "so many callers, each with a login of their own")
 	flag.Float64Var(&o.rate, "rate", 150, "requests per second, on the average")
 	flag.DurationVar(&o.life, "life", 30*time.Second, "access tokens live for so long")
-	flag.DurationVar(&o.pause, "pause", 10*time.Second, "wait so long between two faults")
+	flag.DurationVar(&o.pause, "pause", 0, "wait so long between two faults (default: a sixtieth of -for, between 1 s and 10 s)")
 	flag.StringVar(&o.storage, "storage", "file", "keep grants in a `store`: file or postgres")
 	flag.StringVar(&o.dsn, "dsn", "", "the `address` of an empty database for -storage postgres; without one, a PostgreSQL server of this run's own")
 	flag.Parse()
+	if o.pause == 0 { // every quarter of the run gets each fault, so that quarters can be compared
+		o.pause = min(10*time.Second, max(o.length/60, time.Second))
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, o); err != nil {
@@ -69,8 +72,8 @@ func main() {
 // check refuses what cannot be run.
 func (o options) check() error {
 	switch {
-	case o.callers < 1 || o.rate <= 0 || o.length <= 0 || o.life < time.Second:
-		return errors.New("-callers, -rate and -for must be more than nothing, and -life a second or longer")
+	case o.callers < 1 || o.rate <= 0 || o.length <= 0 || o.pause < 0 || o.life < time.Second:
+		return errors.New("-callers, -rate, -for and -pause must be more than nothing, and -life a second or longer")
 	case o.storage != "file" && o.storage != "postgres":
 		return fmt.Errorf("there is no store %q: write -storage file or -storage postgres", o.storage)
 	case o.storage == "file" && o.dsn != "":

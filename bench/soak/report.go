@@ -144,7 +144,7 @@ func growths() []growth {
 		{"heap, at least, MiB", func(s sample) float64 { return s.heap }, least, 0.15, 5, true},
 		{"goroutines, at least", func(s sample) float64 { return s.goroutines }, least, 0.05, 50, true},
 		// The Go runtime keeps threads that a burst of writes to the disk has made.
-		{"threads", func(s sample) float64 { return s.threads }, middle, 1, 40, false},
+		{"threads", func(s sample) float64 { return s.threads }, middle, 1, 100, false},
 		{"open files, at least", func(s sample) float64 { return s.files }, least, 0.05, 25, false},
 		{"children that are not configured", func(s sample) float64 { return s.surplus }, middle, 0, 0, false},
 	}

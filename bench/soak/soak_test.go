@@ -78,7 +78,7 @@ func TestGrown(t *testing.T) {
 		"memory (RSS)": func(i int, s *sample) { s.resident += float64(i) / 2 },
 		"heap":         func(i int, s *sample) { s.heap += float64(i) / 4 },
 		"goroutines":   func(i int, s *sample) { s.goroutines += 4 * float64(i) },
-		"threads":      func(i int, s *sample) { s.threads += 2 * float64(i) },
+		"threads":      func(i int, s *sample) { s.threads += 4 * float64(i) },
 		"open files":   func(i int, s *sample) { s.files += 3 * float64(i) },
 		"children":     func(i int, s *sample) { s.surplus = float64(i / 50) },
 	} {
