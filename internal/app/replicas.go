@@ -59,8 +59,15 @@ func (e *elsewhere) take() map[store.Key]bool {
 // follow has each change looked at until ctx ends, and returns when nobody looks
 // any more.
 func (e *elsewhere) follow(ctx context.Context, look func(context.Context, store.Key)) {
-	var all sync.WaitGroup // looks at everything, which take their time
-	defer all.Wait()
+	all := make(chan struct{}, 1) // holds a token while a look at everything is wanted, which takes its time
+	var looksAtAll sync.WaitGroup
+	defer looksAtAll.Wait()
+	defer close(all)
+	looksAtAll.Go(func() {
+		for range all {
+			look(ctx, store.Key{})
+		}
+	})
 	for {
 		select {
 		case <-e.some:
@@ -71,7 +78,10 @@ func (e *elsewhere) follow(ctx context.Context, look func(context.Context, store
 		looking.SetLimit(looks)
 		for key := range e.take() {
 			if key == (store.Key{}) {
-				all.Go(func() { look(ctx, key) })
+				select {
+				case all <- struct{}{}:
+				default: // the next one has not begun, and sees this too
+				}
 				continue
 			}
 			looking.Go(func() error {

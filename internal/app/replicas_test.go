@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -58,6 +59,43 @@ func TestElsewhere(t *testing.T) {
 	all.Done()
 	cancel()
 	following.Wait()
+}
+
+// TestLooksAtEverything: however often everything may have changed, as where the
+// connection that listens breaks again and again, one look goes on at a time, and
+// one more follows what was told during it.
+func TestLooksAtEverything(t *testing.T) {
+	e, begun, on := newElsewhere(), make(chan struct{}, 100), make(chan struct{})
+	ctx, cancel := context.WithCancel(t.Context())
+	var following sync.WaitGroup
+	var at, most atomic.Int32
+	following.Go(func() {
+		e.follow(ctx, func(_ context.Context, k store.Key) {
+			if k != (store.Key{}) {
+				begun <- struct{}{}
+				return
+			}
+			most.Store(max(most.Load(), at.Add(1)))
+			begun <- struct{}{}
+			<-on
+			at.Add(-1)
+		})
+	})
+	e.told(store.Key{})
+	<-begun
+	for range 3 {
+		e.told(store.Key{})
+		e.told(store.Key{Kind: store.Grants, Server: "notes"})
+		<-begun // after what was told before
+	}
+	on <- struct{}{}
+	<-begun
+	close(on)
+	cancel()
+	following.Wait()
+	if n := most.Load(); n != 1 {
+		t.Errorf("%d looks at everything went on at a time", n)
+	}
 }
 
 // twins are two mcpos on one database.
