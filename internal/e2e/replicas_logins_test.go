@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"mcpo/internal/oauthtest"
 )
@@ -154,20 +156,28 @@ func TestReplicasRegisterOnce(t *testing.T) {
 	})
 }
 
-// TestReplicasShareCatalogues: what one replica learned of a server's tools,
-// another shows to everybody after its restart at the latest.
+// TestReplicasShareCatalogues: two replicas learn of different tools at once. All
+// show both kinds to everybody, those with files after their next start.
 func TestReplicasShareCatalogues(t *testing.T) {
 	onEachStorage(t, func(t *testing.T, s shared) {
-		r := replicate(t, s, oauthtest.Options{})
-		r.lead(callbackPage, 0) // where the tools are read then
-		r.member(t, "alice").logIn(t)
-		await(t, func() error { return r.shows(0, "/whoami") })
-		learned := r.shows(1, "/whoami")
-		t.Logf("another replica, before its restart: %v", learned)
-		await(t, func() error { // once it is written
-			r.restart(t, 1)
-			return r.shows(1, "/whoami")
-		})
+		r := replicate(t, s, oauthtest.Options{Tools: func(user string, s *mcp.Server) {
+			own := func(context.Context, *mcp.CallToolRequest, struct{}) (*mcp.CallToolResult, any, error) {
+				return &mcp.CallToolResult{}, nil, nil
+			}
+			mcp.AddTool(s, &mcp.Tool{Name: "of-" + user}, own)
+		}})
+		people := r.people(t, 2)
+		if err := together(len(people), func(i int) error { return people[i].works(r.all[i].base) }); err != nil {
+			t.Fatal(err)
+		}
+		for i := range r.all {
+			await(t, func() error {
+				if s.dsn == "" { // they write by and by
+					r.restart(t, i)
+				}
+				return errors.Join(r.shows(i, "/whoami"), r.shows(i, "/of-person-0"), r.shows(i, "/of-person-1"))
+			})
+		}
 	})
 }
 

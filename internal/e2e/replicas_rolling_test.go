@@ -18,6 +18,8 @@ func TestReplicasRollingRestart(t *testing.T) {
 	onEachStorage(t, func(t *testing.T, s shared) {
 		r := replicate(t, s, oauthtest.Options{}, "--drain-delay", drainDelay)
 		people := r.people(t, 4)
+		late := r.member(t, "late")
+		link := late.mustLink(t, r.all[0].base)
 		var calls []func() int64
 		for _, m := range people {
 			calls = append(calls, m.keepsCalling(t, r.url, r.url))
@@ -42,6 +44,8 @@ func TestReplicasRollingRestart(t *testing.T) {
 			m.mustWork(t)
 		}
 		r.hadAtLab(t, "login", len(people))
+		late.follow(t, link) // which a replica gave that is no more
+		late.mustWork(t)
 		r.hadAtLab(t, "register", 1)
 	})
 }
