@@ -39,7 +39,7 @@ type bench struct {
 }
 
 func main() {
-	quick := flag.Bool("quick", false, "measure only what has a bar, and shortly: about two minutes")
+	quick := flag.Bool("quick", false, "measure few loads, and shortly: about four minutes")
 	asJSON := flag.Bool("json", false, "print JSON instead of Markdown")
 	withPeers := flag.Bool("peers", true, "measure the Python mcpo as well")
 	length := flag.Duration("sample", time.Second, "run each load for so long, five times over (with -quick: 400 ms, thrice)")

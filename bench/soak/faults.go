@@ -197,11 +197,12 @@ func (s *soak) outage(ctx context.Context) error {
 
 // forget ends all MCP sessions at notes, as a restart of that server does. A call
 // that finds its MCP session gone did not run, so it has to go through on a new one;
-// only those under way are lost.
+// only those under way are lost. A connection that was just being opened is tried
+// again after a quarter of a second, and until then callers are told to come back.
 func (s *soak) forget(context.Context) error {
-	w := s.faults.open(restarts, notes, http.StatusBadGateway)
+	w := s.faults.open(restarts, notes, http.StatusBadGateway, http.StatusServiceUnavailable)
 	s.up.login.ForgetSessions()
-	s.faults.close(w, time.Now())
+	s.faults.close(w, time.Now().Add(time.Second))
 	s.tally.count(restarts)
 	return nil
 }
