@@ -133,5 +133,9 @@ func runIn(ctx context.Context, dir string, o options) error {
 	if err := p.stop(); err != nil {
 		s.tally.wrong("stopping mcpo: %v", err)
 	}
-	return s.verdict(os.Stdout, seen)
+	err = s.verdict(os.Stdout, seen)
+	if ctx.Err() != nil {
+		err = errors.Join(err, errors.New("the run was ended before its time"))
+	}
+	return err
 }
