@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -61,7 +62,8 @@ type Postgres struct {
 	name   string // of this process, for the others
 	ring   keyring
 	log    *slog.Logger
-	pool   *pgxpool.Pool
+	config *pgxpool.Config
+	pool   atomic.Pointer[pgxpool.Pool]
 	queue  *queue // of those who want a lock, in this process
 	lease  time.Duration
 	bound  time.Duration // of an operation
@@ -71,6 +73,7 @@ type Postgres struct {
 	ctx   context.Context // ends with Close
 	end   context.CancelFunc
 	tasks sync.WaitGroup
+	left  sync.WaitGroup // pools that are being closed
 }
 
 // OpenPostgres opens the store in a database. It does not fail when the database
@@ -87,16 +90,15 @@ func OpenPostgres(ctx context.Context, o PostgresOptions) (*Postgres, error) {
 	if p.ring, err = newKeyring(o.Keys); err != nil {
 		return nil, err
 	}
-	config, err := parseDSN(o.DSN, p.bound)
-	if err != nil {
+	if p.config, err = parseDSN(o.DSN, p.bound); err != nil {
 		return nil, err
 	}
 	p.ctx, p.end = context.WithCancel(context.Background())
-	if p.pool, err = pgxpool.NewWithConfig(p.ctx, config); err != nil {
+	if err := p.newPool(); err != nil {
 		p.end()
 		return nil, fmt.Errorf("preparing connections to the database: %w", err)
 	}
-	p.notes = newNotes(config.ConnConfig)
+	p.notes = newNotes(p.config.ConnConfig)
 	begun, err := p.tryToBegin(ctx)
 	if err != nil {
 		p.Close()
@@ -186,7 +188,7 @@ func (p *Postgres) probe() {
 	ctx, cancel := context.WithTimeout(p.ctx, p.bound)
 	defer cancel()
 	var closed bool
-	err := p.pool.QueryRow(ctx, "SELECT current_setting('transaction_read_only')::bool").Scan(&closed)
+	err := p.pool.Load().QueryRow(ctx, "SELECT current_setting('transaction_read_only')::bool").Scan(&closed)
 	if err == nil && !closed {
 		p.health.found()
 		return
@@ -201,7 +203,24 @@ func (p *Postgres) probe() {
 		reason = "it fails"
 	}
 	p.health.lost(reason, err)
-	p.pool.Reset() // another server of the DSN may take changes
+	// Another server may take changes, of the DSN or at the same address.
+	if !tookTooLong(err) || p.newPool() != nil {
+		p.pool.Load().Reset()
+	}
+}
+
+// newPool puts a pool without connections in place. Those of the one before end
+// by themselves; where their server hangs that takes many seconds, and a pool
+// counts them until then.
+func (p *Postgres) newPool() error {
+	pool, err := pgxpool.NewWithConfig(p.ctx, p.config.Copy())
+	if err != nil {
+		return err
+	}
+	if old := p.pool.Swap(pool); old != nil {
+		p.left.Go(old.Close)
+	}
+	return nil
 }
 
 // ask runs a statement on the database. Statements that surely did nothing are
@@ -217,9 +236,9 @@ func (p *Postgres) ask(ctx context.Context, do func(ctx context.Context, db *pgx
 	}
 	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.bound)
 	defer cancel()
-	err := do(bounded, p.pool)
+	err := do(bounded, p.pool.Load())
 	if mayRepeat(err) && bounded.Err() == nil {
-		err = do(bounded, p.pool)
+		err = do(bounded, p.pool.Load())
 	}
 	if reason, is := unreachable(err); is {
 		p.health.lost(reason, err)
@@ -240,11 +259,22 @@ func (p *Postgres) Reached() bool {
 	return p.health.reached
 }
 
-// Close ends all connections. Locks that are held become free when their time
-// is over.
+// Close ends all connections, and does not wait long for those whose server hangs.
+// Locks that are held become free when their time is over.
 func (p *Postgres) Close() {
 	p.health.lost("it was closed", nil)
 	p.end()
 	p.tasks.Wait()
-	p.pool.Close()
+	p.left.Go(p.pool.Load().Close)
+	ended := make(chan struct{})
+	go func() {
+		p.left.Wait()
+		close(ended)
+	}()
+	late := time.NewTimer(p.bound)
+	defer late.Stop()
+	select {
+	case <-ended:
+	case <-late.C:
+	}
 }

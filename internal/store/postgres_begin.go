@@ -31,7 +31,7 @@ var (
 
 // begin brings the tables up to date and makes sure that the keys are right.
 func (p *Postgres) begin(ctx context.Context) error {
-	err := pgx.BeginFunc(ctx, p.pool, func(tx pgx.Tx) error {
+	err := pgx.BeginFunc(ctx, p.pool.Load(), func(tx pgx.Tx) error {
 		if err := migrate(ctx, tx); err != nil {
 			return err
 		}

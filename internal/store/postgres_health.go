@@ -99,7 +99,7 @@ func unreachable(err error) (reason string, is bool) {
 		return "", false
 	case errors.As(err, &said):
 		return answered(said)
-	case errors.Is(err, context.DeadlineExceeded), pgconn.Timeout(err):
+	case tookTooLong(err):
 		return "it does not answer", true
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ENOENT):
 		return "nothing listens at its address", true
@@ -107,6 +107,11 @@ func unreachable(err error) (reason string, is bool) {
 		return "the connection fails", true
 	}
 	return "the connection broke", true
+}
+
+// tookTooLong tells a database, or a pool, that did not answer in time.
+func tookTooLong(err error) bool {
+	return errors.Is(err, context.DeadlineExceeded) || pgconn.Timeout(err)
 }
 
 // isOurs tells errors of the store from those of the database.

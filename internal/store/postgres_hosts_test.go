@@ -2,8 +2,11 @@ package store_test
 
 import (
 	"fmt"
+	"log/slog"
 	"net"
+	"sync"
 	"testing"
+	"time"
 
 	"mcpo/internal/pgtest"
 	"mcpo/internal/store"
@@ -44,5 +47,47 @@ func TestHostThatHangs(t *testing.T) {
 			})
 			<-heard
 		})
+	}
+}
+
+// long is less than what pgx waits for the end of a connection whose server hangs,
+// 15 s, and far more than what a store needs that does not wait for it.
+const long = 10 * time.Second
+
+// manyAtOnce has all connections of a pool in use.
+func manyAtOnce(t *testing.T, s *store.Postgres) {
+	t.Helper()
+	var all sync.WaitGroup
+	for range 64 {
+		all.Go(func() { _, _ = s.Get(t.Context(), grant("notes", "ada")) }) // who fails fails
+	}
+	all.Wait()
+}
+
+// TestServerThatHangs under load: its connections, which take their time to end,
+// keep nobody from a server that answers, nor a store from being closed.
+func TestServerThatHangs(t *testing.T) {
+	one, two := pgtest.StartWith(t, pgtest.Options{TCP: true}), pgtest.StartWith(t, pgtest.Options{TCP: true})
+	dsn := one.NewDatabase(t)
+	two.NewDatabase(t)
+	s := openWith(t, store.PostgresOptions{DSN: pgtest.At(t, dsn, one.Addr()+","+two.Addr()), Keys: []string{firstSecret}, Log: slog.New(slog.DiscardHandler)}.Patient(500*time.Millisecond))
+	eventually(t, "the first server answers", func() bool { return s.Health() == nil })
+	manyAtOnce(t, s)
+	one.Pause(t)
+	defer one.Resume(t)
+	begun := time.Now()
+	manyAtOnce(t, s)
+	eventually(t, "the second server is found", func() bool { return s.Health() == nil })
+	if took := time.Since(begun); took > long {
+		t.Errorf("the second server is found after %v", took)
+	}
+	manyAtOnce(t, s)
+	two.Pause(t)
+	defer two.Resume(t)
+	manyAtOnce(t, s)
+	begun = time.Now()
+	s.Close()
+	if took := time.Since(begun); took > long {
+		t.Errorf("closing takes %v", took)
 	}
 }
