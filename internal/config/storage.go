@@ -46,6 +46,9 @@ func (r *reader) storage(v hujson.Value, servers []Server) (s Storage) {
 		s.EncryptionKeys = r.keys(v, "storage.encryption_key", "the environment variable MCPO_ENCRYPTION_KEY", strings.Split(listed, ","))
 	}
 	r.checkDatabase(v, s)
+	if s.Type == PostgresStorage {
+		r.checkMemory(v, servers)
+	}
 	if has(v, "storage") && given(at(v, "storage"), "path") {
 		return s
 	}
@@ -70,6 +73,18 @@ func (r *reader) checkDatabase(v hujson.Value, s Storage) {
 		r.problem(block, "storage.dsn", `write "dsn": "${DATABASE_URL}", which stands for postgres://user:password@host:5432/database`, "there is no database to keep grants in")
 	case s.Type == PostgresStorage && len(s.EncryptionKeys) == 0:
 		r.problem(block, "storage.encryption_key", "make one with: openssl rand -base64 32, and give it to all replicas", "grants in a database need an encryption key")
+	}
+}
+
+// checkMemory warns of servers whose logins replicas do not share, though they have
+// a database to do so.
+func (r *reader) checkMemory(v hujson.Value, servers []Server) {
+	for _, s := range servers {
+		if s.OAuth != nil && s.OAuth.StorageType == "memory" {
+			block := at(at(at(v, "mcpServers"), s.Name), "oauth")
+			r.warn(at(block, "storage_type"), join(join("mcpServers", s.Name), "oauth.storage_type"), `leave it out, or write "file", which then stands for the database`,
+				"these logins are in the memory of one mcpo, and unknown to others that share the database")
+		}
 	}
 }
 

@@ -122,3 +122,17 @@ func TestStorageWarnsOfUnknownKeys(t *testing.T) {
 		t.Errorf("%+v, %v", cfg, err)
 	}
 }
+
+// TestStorageWarnsOfMemory where there is a database to share.
+func TestStorageWarnsOfMemory(t *testing.T) {
+	servers := strings.Replace(oneServer, `"server_url":"auto"`, `"server_url":"auto","storage_type":"memory"`, 1)
+	for storage, want := range map[string]string{
+		`{"path":"/d"}`: "",
+		`{"type":"postgres","dsn":"x","encryption_key":"0123456789abcdef"}`: "mcpServers.a.oauth.storage_type",
+	} {
+		cfg, err := parse("f", []byte(`{`+servers+`,"storage":`+storage+`}`), testEnv, testRead)
+		if err != nil || len(cfg.Warnings) != min(len(want), 1) || want != "" && cfg.Warnings[0].Path != want {
+			t.Errorf("%s: %+v, %v", storage, cfg, err)
+		}
+	}
+}
