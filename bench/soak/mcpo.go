@@ -176,22 +176,35 @@ func cmpErr(err error) error {
 	return err
 }
 
-func (p *mcpo) shows(ctx context.Context, withExtra bool) error {
+// readiness is what /readyz tells.
+type readiness struct {
+	Ready   bool
+	Servers map[string]struct {
+		State   string
+		Callers int // who have a connection
+	}
+}
+
+func (p *mcpo) readiness(ctx context.Context) (state readiness, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.base+"/readyz", nil)
 	if err != nil {
-		return err
+		return state, err
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return err
+		return state, err
 	}
 	defer resp.Body.Close()
-	var state struct {
-		Ready   bool
-		Servers map[string]struct{ State string }
-	}
 	if err := json.NewDecoder(resp.Body).Decode(&state); err != nil {
-		return fmt.Errorf("reading /readyz: %w", err)
+		return state, fmt.Errorf("reading /readyz: %w", err)
+	}
+	return state, nil
+}
+
+func (p *mcpo) shows(ctx context.Context, withExtra bool) error {
+	state, err := p.readiness(ctx)
+	if err != nil {
+		return err
 	}
 	_, has := state.Servers[extra]
 	if !state.Ready || has != withExtra {

@@ -142,12 +142,20 @@ func growths() []growth {
 	return []growth{
 		{"memory (RSS), MiB", func(s sample) float64 { return s.resident }, middle, 0.2, 10, false},
 		{"heap, at least, MiB", func(s sample) float64 { return s.heap }, least, 0.15, 5, true},
-		{"goroutines, at least", func(s sample) float64 { return s.goroutines }, least, 0.05, 50, true},
+		{"goroutines but those of connections, at least", beyondConnections, least, 0.05, 50, true},
 		// The Go runtime keeps threads that a burst of writes to the disk has made.
 		{"threads", func(s sample) float64 { return s.threads }, middle, 1, 100, false},
 		{"open files, at least", func(s sample) float64 { return s.files }, least, 0.05, 25, false},
 		{"children that are not configured", func(s sample) float64 { return s.surplus }, middle, 0, 0, false},
 	}
+}
+
+// beyondConnections is -1 where it is not known how many goroutines there are.
+func beyondConnections(s sample) float64 {
+	if s.goroutines < 0 {
+		return -1
+	}
+	return max(s.goroutines-s.callers, 0)
 }
 
 // verdict prints what was counted and what grew, and gives an error if the run

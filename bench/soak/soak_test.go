@@ -68,7 +68,7 @@ func TestGrown(t *testing.T) {
 	run := func(change func(i int, s *sample)) string {
 		var seen []sample
 		for i := range 100 {
-			s := sample{resident: 60 + float64(i%7), heap: 20 + float64(i%5), goroutines: 2000 + float64(i%50), threads: 12, files: 1100, children: 1}
+			s := sample{resident: 60 + float64(i%7), heap: 20 + float64(i%5), goroutines: 2000 + float64(i%50), callers: float64(i % 50), threads: 12, files: 1100, children: 1}
 			change(i, &s)
 			seen = append(seen, s)
 		}

@@ -20,6 +20,7 @@ type sample struct {
 	resident   float64 // MiB
 	heap       float64 // MiB in use, garbage that was not collected yet included
 	goroutines float64
+	callers    float64 // with a connection, each of which is a goroutine that waits
 	threads    float64
 	files      float64 // open file descriptors
 	children   float64
@@ -74,6 +75,11 @@ func (s *soak) look(ctx context.Context) (sample, error) {
 	}
 	one.files, one.children = float64(len(files)), float64(len(childrenOf(s.mcpo.pid())))
 	one.surplus = one.children - float64(wanted)
+	state, err := s.mcpo.readiness(ctx)
+	if err != nil {
+		return one, err
+	}
+	one.callers = float64(state.Servers[notes].Callers)
 	if s.mcpo.metrics != "" {
 		err = one.scrape(ctx, s.mcpo.metrics)
 	}
