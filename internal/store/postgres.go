@@ -20,6 +20,8 @@ import (
 const (
 	// askPatience bounds every operation on the database, and every probe.
 	askPatience = 2 * time.Second
+	// catalogueTime is what is added for a record that may be large.
+	catalogueTime = 20 * time.Second
 	// beginPatience bounds the first one, which may wait for a replica that
 	// brings the tables up to date.
 	beginPatience = 10 * time.Second
@@ -228,13 +230,28 @@ func (p *Postgres) newPool() error {
 // given up when ctx ends amid it: it takes two seconds at most, and what came of
 // it is known.
 func (p *Postgres) ask(ctx context.Context, do func(ctx context.Context, db *pgxpool.Pool) error) error {
+	return p.askWithin(ctx, p.bound, do)
+}
+
+// askAbout is ask for the record of a kind. A catalogue may be as large as a server
+// makes it, and nobody waits for it: that it takes its time says nothing of the
+// database.
+func (p *Postgres) askAbout(ctx context.Context, kind Kind, do func(ctx context.Context, db *pgxpool.Pool) error) error {
+	bound := p.bound
+	if kind == Catalogues {
+		bound += catalogueTime
+	}
+	return p.askWithin(ctx, bound, do)
+}
+
+func (p *Postgres) askWithin(ctx context.Context, bound time.Duration, do func(ctx context.Context, db *pgxpool.Pool) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	if err := p.Health(); err != nil {
 		return err
 	}
-	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.bound)
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), bound)
 	defer cancel()
 	err := do(bounded, p.pool.Load())
 	if mayRepeat(err) && bounded.Err() == nil {

@@ -161,3 +161,17 @@ func TestPostgresLeavesNothingRunning(t *testing.T) {
 		wantAway(t, s, "it was closed")
 	}
 }
+
+// TestLargeCatalogue: what a server makes large takes its time, and takes the
+// database from nobody.
+func TestLargeCatalogue(t *testing.T) {
+	dsn := pgtest.Shared(t).NewDatabase(t)
+	openPostgres(t, dsn) // makes the tables
+	s := openWith(t, store.PostgresOptions{DSN: dsn, Keys: []string{firstSecret}, Log: slog.New(slog.DiscardHandler)}.Patient(50*time.Millisecond))
+	large := store.Record{Key: store.Key{Kind: store.Catalogues, Server: "notes"}, Value: make([]byte, 16<<20)}
+	eventually(t, "the store takes it", func() bool { return s.Put(t.Context(), large) == nil })
+	eventually(t, "the store gives it", func() bool {
+		r, err := s.Get(t.Context(), large.Key)
+		return err == nil && len(r.Value) == len(large.Value)
+	})
+}

@@ -49,7 +49,7 @@ func (p *Postgres) Get(ctx context.Context, key Key) (Record, error) {
 // get returns the record under key, expired or not, and how it is kept.
 func (p *Postgres) get(ctx context.Context, key Key) (r Record, sealed []byte, err error) {
 	hash := key.hash()
-	err = p.ask(ctx, func(ctx context.Context, db *pgxpool.Pool) error {
+	err = p.askAbout(ctx, key.Kind, func(ctx context.Context, db *pgxpool.Pool) error {
 		return db.QueryRow(ctx, "SELECT record FROM mcpo_records WHERE hash = $1", hash).Scan(&sealed)
 	})
 	if errors.Is(err, pgx.ErrNoRows) {
@@ -106,7 +106,7 @@ func (p *Postgres) Put(ctx context.Context, r Record) error {
 		expires = r.Expires
 	}
 	begin, lock, fence := fenceOf(ctx)
-	return explain("keeping", r.Key.Kind, p.ask(ctx, func(ctx context.Context, db *pgxpool.Pool) error {
+	return explain("keeping", r.Key.Kind, p.askAbout(ctx, r.Key.Kind, func(ctx context.Context, db *pgxpool.Pool) error {
 		tag, err := db.Exec(ctx, begin+putRecord, lock, fence, r.Key.hash(), string(r.Key.Kind), p.ring[0].id, expires, sealed, note)
 		if err == nil && tag.RowsAffected() == 0 {
 			err = ErrLockLost
