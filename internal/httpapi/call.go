@@ -18,6 +18,7 @@ import (
 	"mcpo/internal/openapi"
 	"mcpo/internal/tracing"
 	"mcpo/internal/upstream"
+	"mcpo/internal/wire"
 )
 
 // rawResult is the media type of a whole CallToolResult, untouched.
@@ -83,27 +84,16 @@ func (h *Handler) call(w http.ResponseWriter, r *http.Request, m *mount, tool, i
 
 // callAs is the call of a caller who may make it, when its place says so.
 func (h *Handler) callAs(w http.ResponseWriter, r *http.Request, m *mount, who caller.ID, tool string, place *limit.Place[caller.ID]) ([]byte, error) {
-	seen := metrics.CallOf(r.Context())
-	seen.Waiting()
-	op, err := h.operation(r.Context(), m, who, tool)
-	for next := h.successor(m, err); next != nil; next = h.successor(m, err) {
-		m = next
+	var op *openapi.Operation
+	err := h.atServer(r.Context(), m, func(m *mount) (err error) {
 		op, err = h.operation(r.Context(), m, who, tool)
-	}
-	seen.Server()
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
-	seen.Tool(tool)
-	seen.Waiting()
-	body, err := h.readBody(w, r)
-	seen.Caller()
-	if err != nil {
-		return nil, err
-	}
-	seen.Waiting()
-	err = waitTraced(r.Context(), place)
-	seen.Caller()
+	metrics.CallOf(r.Context()).Tool(tool)
+	body, err := h.bodyInTurn(w, r, place)
 	if err != nil {
 		return nil, err
 	}
@@ -114,13 +104,11 @@ func (h *Handler) callAs(w http.ResponseWriter, r *http.Request, m *mount, who c
 	if err != nil {
 		return nil, err
 	}
-	seen.Waiting()
-	reply, err := m.server.Call(r.Context(), who, tool, args, r.Header)
-	for next := h.successor(m, err); next != nil; next = h.successor(m, err) {
-		m = next
+	var reply wire.Reply
+	err = h.atServer(r.Context(), m, func(m *mount) (err error) {
 		reply, err = m.server.Call(r.Context(), who, tool, args, r.Header)
-	}
-	seen.Server()
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -131,6 +119,33 @@ func (h *Handler) callAs(w http.ResponseWriter, r *http.Request, m *mount, who c
 		return reply.Result, nil
 	}
 	return openapi.ResultBody(reply.Result)
+}
+
+// atServer asks a server, or the one that has taken its place in a reload. Its time
+// counts as the server's.
+func (h *Handler) atServer(ctx context.Context, m *mount, ask func(*mount) error) error {
+	seen := metrics.CallOf(ctx)
+	seen.Waiting()
+	defer seen.Server()
+	err := ask(m)
+	for next := h.successor(m, err); next != nil; next = h.successor(m, err) {
+		m = next
+		err = ask(m)
+	}
+	return err
+}
+
+// bodyInTurn reads the body and waits for the call's turn. Its time counts as the
+// caller's.
+func (h *Handler) bodyInTurn(w http.ResponseWriter, r *http.Request, place *limit.Place[caller.ID]) ([]byte, error) {
+	seen := metrics.CallOf(r.Context())
+	seen.Waiting()
+	defer seen.Caller()
+	body, err := h.readBody(w, r)
+	if err == nil {
+		err = waitTraced(r.Context(), place)
+	}
+	return body, err
 }
 
 // successor is the server that took the place of m in a reload, if err says
