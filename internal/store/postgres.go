@@ -235,7 +235,7 @@ func (p *Postgres) ask(ctx context.Context, do func(ctx context.Context, db *pgx
 
 // askAbout is ask for the record of a kind. A catalogue may be as large as a server
 // makes it, and nobody waits for it: that it takes its time says nothing of the
-// database.
+// database. It ends when others find that lost.
 func (p *Postgres) askAbout(ctx context.Context, kind Kind, do func(ctx context.Context, db *pgxpool.Pool) error) error {
 	bound := p.bound
 	if kind == Catalogues {
@@ -253,6 +253,9 @@ func (p *Postgres) askWithin(ctx context.Context, bound time.Duration, do func(c
 	}
 	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), bound)
 	defer cancel()
+	if bound > p.bound {
+		defer context.AfterFunc(p.health.whileUp(), cancel)()
+	}
 	err := do(bounded, p.pool.Load())
 	if mayRepeat(err) && bounded.Err() == nil {
 		err = do(bounded, p.pool.Load())

@@ -23,11 +23,22 @@ type health struct {
 	mu      sync.Mutex
 	reason  string // "" while it can be reached
 	since   time.Time
-	reached bool // at least once
+	reached bool            // at least once
+	up      context.Context // ends when it cannot be reached any more
+	cut     context.CancelFunc
 }
 
 func newHealth(log *slog.Logger) *health {
-	return &health{log: log, doubts: make(chan struct{}, 1)}
+	h := &health{log: log, doubts: make(chan struct{}, 1)}
+	h.up, h.cut = context.WithCancel(context.Background())
+	return h
+}
+
+// whileUp ends when the database cannot be reached any more.
+func (h *health) whileUp() context.Context {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.up
 }
 
 // err is ErrUnavailable, with the reason, while the database cannot be reached.
@@ -51,6 +62,7 @@ func (h *health) lost(reason string, cause error) {
 		h.log.Warn("the database that keeps the logins cannot be reached; what is in memory serves until it is back", "reason", reason, "error", cause)
 	}
 	h.reason = reason
+	h.cut()
 }
 
 // found notes that the database can be reached.
@@ -59,6 +71,7 @@ func (h *health) found() {
 	defer h.mu.Unlock()
 	if h.reason != "" {
 		h.log.Info("the database that keeps the logins is back", "after", time.Since(h.since).Round(time.Millisecond))
+		h.up, h.cut = context.WithCancel(context.Background())
 	}
 	h.reason, h.reached = "", true
 }

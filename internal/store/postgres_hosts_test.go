@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -84,6 +85,13 @@ func TestServerThatHangs(t *testing.T) {
 	manyAtOnce(t, s)
 	two.Pause(t)
 	defer two.Resume(t)
+	begun = time.Now()
+	if _, err := s.Get(t.Context(), store.Key{Kind: store.Catalogues, Server: "notes"}); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("a catalogue: %v", err)
+	}
+	if took := time.Since(begun); took > long {
+		t.Errorf("it is unavailable after %v", took)
+	}
 	manyAtOnce(t, s)
 	begun = time.Now()
 	s.Close()
