@@ -13,6 +13,7 @@ import (
 // made or given up. Without it the same is seen within seconds, at the caller's
 // next request.
 func (a *Authorizer) Recheck(ctx context.Context, who caller.ID) {
+	a.overtakeReads()
 	before, had := a.memory(who)
 	if !had { // perhaps somebody waits here for the login
 		a.changedElsewhere(who)
@@ -30,6 +31,14 @@ func (a *Authorizer) Recheck(ctx context.Context, who caller.ID) {
 	}
 }
 
+// overtakeReads keeps what is just being read from the store out of memory: it may
+// be from before the change.
+func (a *Authorizer) overtakeReads() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.drops++
+}
+
 // doubt has the store asked before a grant in memory is used again.
 func (a *Authorizer) doubt(who caller.ID, h held) {
 	doubted := h
@@ -40,6 +49,7 @@ func (a *Authorizer) doubt(who caller.ID, h held) {
 // RecheckAll is Recheck for everybody who is here. None of the grants in memory is
 // used from now on before the store was asked.
 func (a *Authorizer) RecheckAll(ctx context.Context) {
+	a.overtakeReads()
 	a.grants.Range(func(key, value any) bool {
 		who, isCaller := key.(caller.ID)
 		if h, ok := value.(held); ok && isCaller {

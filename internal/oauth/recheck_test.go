@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"mcpo/internal/caller"
 	"mcpo/internal/oauthtest"
@@ -75,6 +76,39 @@ func TestRecheck(t *testing.T) {
 	}
 	there.RecheckAll(testContext(t))
 	wantTold("nobody here", 0)
+}
+
+// TestLogoutElsewhereDuringRead: who was reading the grant while it was given up
+// elsewhere does not put it back into memory.
+func TestLogoutElsewhereDuringRead(t *testing.T) {
+	s, kept := oauthtest.Start(t, oauthtest.Options{AutoApprove: true}), &slow{Store: store.NewMemory()}
+	here := granted(t, s, func(o *Options) { o.Store = kept.Store })
+	there := authorizer(t, s.MCP, func(o *Options) { o.Store = kept })
+	for name, look := range map[string]func(){
+		"a note":          func() { there.Recheck(testContext(t), who) },
+		"notes were lost": func() { there.RecheckAll(testContext(t)) },
+	} {
+		for range 2 { // with the grant in memory, read long ago, and without
+			if h, ok := there.memory(who); ok {
+				there.grants.Store(who, held{grant: h.grant, read: h.read.Add(-time.Hour)})
+			}
+			kept.overtake = func() {
+				if _, err := here.Logout(testContext(t), who); err != nil {
+					t.Error(err)
+				}
+				look()
+			}
+			_, _ = there.token(testContext(t), who)
+			if _, ok := there.memory(who); ok {
+				t.Errorf("%s: the grant is back in memory", name)
+			}
+			if err := logIn(t, here); err != nil {
+				t.Fatal(err)
+			}
+			works(t, there)
+		}
+		there.forgetGrant(who)
+	}
 }
 
 // TestScopesOfALink: a link may be opened at another mcpo than the one that the
