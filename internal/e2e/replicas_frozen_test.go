@@ -1,9 +1,10 @@
-//go:build !windows
+//go:build linux
 
 package e2e
 
 import (
 	"errors"
+	"fmt"
 	"syscall"
 	"testing"
 
@@ -28,13 +29,15 @@ func TestReplicasFrozenInRefresh(t *testing.T) {
 			alice.logIn(t)
 			alice.mustWork(t)
 			r.outside.Expire()
+			r.outside.Set(func(o *oauthtest.Options) { o.Lose = map[string]int{"refresh": 1} })
 			release := r.outside.Hold("refresh")
-			defer release()
 			called := make(chan error, 1)
 			go func() { called <- alice.works(r.all[0].base) }()
 			r.seen(t, "refresh", 1)
 			r.send(t, 0, syscall.SIGSTOP)
 			t.Cleanup(func() { r.send(t, 0, syscall.SIGCONT) })
+			await(t, r.all[0].isFrozen)
+			release()
 			await(t, func() error {
 				if r.serves(0) {
 					return errors.New("the balancer has not noticed")
@@ -51,7 +54,6 @@ func TestReplicasFrozenInRefresh(t *testing.T) {
 			if err := <-called; err == nil && !meanwhile {
 				t.Error("a call was answered that nobody gave a token for")
 			}
-			release()
 			if !meanwhile {
 				await(t, func() error {
 					_, err := alice.link(r.all[0].base)
@@ -74,4 +76,13 @@ func TestReplicasFrozenInRefresh(t *testing.T) {
 			r.hadAtLab(t, "refresh", had+1)
 		})
 	}
+}
+
+// isFrozen gives an error while the process runs.
+func (p *proxy) isFrozen() error {
+	stat := statFields(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	if len(stat) == 0 || stat[0] != "T" {
+		return errors.New("the process is not stopped yet")
+	}
+	return nil
 }

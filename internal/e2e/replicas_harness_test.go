@@ -43,6 +43,11 @@ func replicate(t *testing.T, s shared, o oauthtest.Options, args ...string) *rep
 	for i := range r.all {
 		r.start(t, i)
 	}
+	t.Cleanup(func() {
+		if n := r.outside.Replays(); n > r.replays {
+			t.Errorf("refresh tokens that were spent came %d times again, want %d at most", n, r.replays)
+		}
+	})
 	r.allServe(t)
 	return r
 }
@@ -66,11 +71,6 @@ func prepare(t *testing.T, s shared, o oauthtest.Options) *replicas {
 	write(t, dir, "config.json", string(config))
 	r.config = filepath.Join(dir, "config.json")
 	r.balancer = balance(t, three)
-	t.Cleanup(func() {
-		if n := r.outside.Replays(); n > r.replays {
-			t.Errorf("refresh tokens that were spent came %d times again", n)
-		}
-	})
 	transport := &http.Transport{MaxIdleConnsPerHost: 200}
 	r.http = &http.Client{Transport: transport}
 	t.Cleanup(transport.CloseIdleConnections)
