@@ -71,6 +71,7 @@ type Postgres struct {
 	bound  time.Duration // of an operation
 	health *health
 	notes  *notes
+	outbox *outbox
 
 	ctx   context.Context // ends with Close
 	end   context.CancelFunc
@@ -84,7 +85,7 @@ type Postgres struct {
 // database does not let mcpo in, its tables are those of a later mcpo, or, as
 // ErrWrongKey, there are records that none of the keys opens.
 func OpenPostgres(ctx context.Context, o PostgresOptions) (*Postgres, error) {
-	p := &Postgres{name: rand.Text(), log: o.Log, queue: newQueue(), lease: cmp.Or(o.lease, leaseTime), bound: cmp.Or(o.patience, askPatience), health: newHealth(o.Log)}
+	p := &Postgres{name: rand.Text(), log: o.Log, queue: newQueue(), lease: cmp.Or(o.lease, leaseTime), bound: cmp.Or(o.patience, askPatience), outbox: newOutbox(), health: newHealth(o.Log)}
 	var err error
 	if len(o.Keys) == 0 {
 		return nil, errors.New("records in a database need an encryption key, the same for all replicas; make one with: openssl rand -base64 32")
@@ -107,6 +108,7 @@ func OpenPostgres(ctx context.Context, o PostgresOptions) (*Postgres, error) {
 		return nil, err
 	}
 	p.tasks.Go(func() { p.keep(begun) })
+	p.tasks.Go(p.tellOthers)
 	return p, nil
 }
 
@@ -260,12 +262,15 @@ func (p *Postgres) askWithin(ctx context.Context, bound time.Duration, do func(c
 	if mayRepeat(err) && bounded.Err() == nil {
 		err = do(bounded, p.pool.Load())
 	}
-	if reason, is := unreachable(err); is {
-		p.health.lost(reason, err)
-		p.health.doubt()
-		return fmt.Errorf("%w: %s", ErrUnavailable, reason)
+	reason, is := unreachable(err)
+	if !is {
+		return err
 	}
-	return err
+	if !tookTooLong(err) { // else the database may only be busy, as the look at it will show
+		p.health.lost(reason, err)
+	}
+	p.health.doubt()
+	return fmt.Errorf("%w: %s", ErrUnavailable, reason)
 }
 
 // Health tells, as ErrUnavailable, since when and why the database cannot be
@@ -282,9 +287,9 @@ func (p *Postgres) Reached() bool {
 // Close ends all connections, and does not wait long for those whose server hangs.
 // Locks that are held become free when their time is over.
 func (p *Postgres) Close() {
-	p.health.lost("it was closed", nil)
 	p.end()
 	p.tasks.Wait()
+	p.health.lost("it was closed", nil)
 	p.left.Go(p.pool.Load().Close)
 	ended := make(chan struct{})
 	go func() {

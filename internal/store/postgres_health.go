@@ -13,6 +13,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/puddle/v2"
 )
 
 // health is what is known of a database: whether it can be reached.
@@ -152,5 +153,5 @@ func mayRepeat(err error) bool {
 	if errors.As(err, &said) {
 		return slices.Contains([]string{"57P01", "40001", "40P01"}, said.Code)
 	}
-	return err != nil && pgconn.SafeToRetry(err)
+	return err != nil && (pgconn.SafeToRetry(err) || errors.Is(err, puddle.ErrClosedPool)) // which another pool has replaced
 }

@@ -17,17 +17,14 @@ const (
 	fenced   = `WITH fence AS MATERIALIZED (SELECT 1 FROM mcpo_locks WHERE hash = $1 AND fence = $2 FOR SHARE)`
 	unfenced = `WITH fence AS MATERIALIZED (SELECT $1::text, $2::bigint)`
 
-	putRecord = `, kept AS (
-		INSERT INTO mcpo_records (hash, kind, seal_key, expires, record) SELECT $3, $4, $5, $6, $7 FROM fence
-		ON CONFLICT (hash) DO UPDATE SET kind = excluded.kind, seal_key = excluded.seal_key, expires = excluded.expires, record = excluded.record
-		RETURNING 1)
-	SELECT CASE WHEN $8 <> '' THEN pg_notify('mcpo', $8)::text END FROM kept`
+	putRecord = ` INSERT INTO mcpo_records (hash, kind, seal_key, expires, record) SELECT $3, $4, $5, $6, $7 FROM fence
+		ON CONFLICT (hash) DO UPDATE SET kind = excluded.kind, seal_key = excluded.seal_key, expires = excluded.expires, record = excluded.record`
 
 	// $4 is the record that is to be deleted; NULL is any.
 	deleteRecord = `, gone AS (
 		DELETE FROM mcpo_records USING fence WHERE hash = $3 AND ($4::bytea IS NULL OR record = $4)
 		RETURNING 1)
-	SELECT (SELECT count(*) FROM gone), CASE WHEN $5 <> '' AND EXISTS (SELECT FROM gone) THEN pg_notify('mcpo', $5)::text END FROM fence`
+	SELECT (SELECT count(*) FROM gone) FROM fence`
 
 	setAside = `WITH gone AS (DELETE FROM mcpo_records WHERE hash = $1 AND record = $2 RETURNING hash, kind, record)
 	INSERT INTO mcpo_damaged (hash, kind, record, reason) SELECT hash, kind, record, $3 FROM gone`
@@ -97,22 +94,23 @@ func (p *Postgres) Put(ctx context.Context, r Record) error {
 	if err != nil {
 		return explain("sealing", r.Key.Kind, err)
 	}
-	note, err := p.noteOf(r.Key)
-	if err != nil {
-		return err
-	}
 	var expires any // NULL
 	if !r.Expires.IsZero() {
 		expires = r.Expires
 	}
 	begin, lock, fence := fenceOf(ctx)
-	return explain("keeping", r.Key.Kind, p.askAbout(ctx, r.Key.Kind, func(ctx context.Context, db *pgxpool.Pool) error {
-		tag, err := db.Exec(ctx, begin+putRecord, lock, fence, r.Key.hash(), string(r.Key.Kind), p.ring[0].id, expires, sealed, note)
+	err = p.askAbout(ctx, r.Key.Kind, func(ctx context.Context, db *pgxpool.Pool) error {
+		tag, err := db.Exec(ctx, begin+putRecord, lock, fence, r.Key.hash(), string(r.Key.Kind), p.ring[0].id, expires, sealed)
 		if err == nil && tag.RowsAffected() == 0 {
 			err = ErrLockLost
 		}
 		return err
-	}))
+	})
+	if err != nil {
+		return explain("keeping", r.Key.Kind, err)
+	}
+	p.changed(r.Key)
+	return nil
 }
 
 // Delete makes sure that there is no record under key. Done with a lock that is
@@ -125,17 +123,15 @@ func (p *Postgres) Delete(ctx context.Context, key Key) error {
 // delete deletes the record under key, if it is still kept as sealed; nil is
 // however.
 func (p *Postgres) delete(ctx context.Context, key Key, sealed []byte) (deleted int, err error) {
-	note, err := p.noteOf(key)
-	if err != nil {
-		return 0, err
-	}
 	begin, lock, fence := fenceOf(ctx)
 	err = p.ask(ctx, func(ctx context.Context, db *pgxpool.Pool) error {
-		var told *string
-		return db.QueryRow(ctx, begin+deleteRecord, lock, fence, key.hash(), sealed, note).Scan(&deleted, &told)
+		return db.QueryRow(ctx, begin+deleteRecord, lock, fence, key.hash(), sealed).Scan(&deleted)
 	})
 	if errors.Is(err, pgx.ErrNoRows) {
 		err = ErrLockLost
+	}
+	if deleted > 0 {
+		p.changed(key)
 	}
 	return deleted, err
 }

@@ -51,11 +51,9 @@ type note struct {
 	Name   string `json:"name,omitempty"`
 }
 
-// noteOf is what is told of a change of the record under key; "" is nothing.
+// noteOf is what is told of a change of the record under key, or of all under the
+// zero key.
 func (p *Postgres) noteOf(key Key) (string, error) {
-	if key.Kind != Grants && key.Kind != Catalogues {
-		return "", nil
-	}
 	n := note{By: p.name, Kind: key.Kind, Server: key.Server, Caller: key.Caller.String(), Name: key.Name}
 	sealed, err := p.ring.sealNote(n)
 	if err == nil && len(sealed) > longestNote {
