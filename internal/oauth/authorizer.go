@@ -87,7 +87,8 @@ type Authorizer struct {
 	working  sync.WaitGroup // refreshes, exchanges and logouts, which nothing ends half way
 	mu       sync.Mutex
 	closed   bool                 // nothing more begins to work
-	drops    int                  // grants that were removed, or may have been elsewhere
+	drops    int                  // grants that were removed
+	rechecks int                  // grants that another process may have changed
 	known    map[string]*Metadata // by issuer
 	wants    map[caller.ID]*want
 	tickets  map[caller.ID]told

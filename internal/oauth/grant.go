@@ -153,7 +153,7 @@ func (a *Authorizer) load(ctx context.Context, who caller.ID, now time.Time) (he
 		return known, nil
 	}
 	a.mu.Lock()
-	drops := a.drops
+	drops, rechecks := a.drops, a.rechecks
 	a.mu.Unlock()
 	g, err := a.read(ctx, who)
 	if err != nil {
@@ -168,6 +168,9 @@ func (a *Authorizer) load(ctx context.Context, who caller.ID, now time.Time) (he
 	h := a.toHold(who, g)
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.rechecks != rechecks {
+		h.read = time.Time{} // as doubt does
+	}
 	if a.drops == drops { // else it may have been removed since it was read
 		a.grants.Store(who, h)
 	}

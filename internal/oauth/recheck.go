@@ -31,12 +31,12 @@ func (a *Authorizer) Recheck(ctx context.Context, who caller.ID) {
 	}
 }
 
-// overtakeReads keeps what is just being read from the store out of memory: it may
-// be from before the change.
+// overtakeReads has what is just being read from the store doubted, too: it may be
+// from before the change.
 func (a *Authorizer) overtakeReads() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.drops++
+	a.rechecks++
 }
 
 // doubt has the store asked before a grant in memory is used again.
