@@ -445,11 +445,12 @@ func (c *connection) status() Status {
 	return s
 }
 
-// call sends a tool call, and sends it once more if it certainly did not run.
+// call sends a tool call, and sends it once more if it certainly did not run, or
+// twice where a new login is made meanwhile.
 func (c *connection) call(ctx context.Context, name string, args json.RawMessage, header http.Header) (wire.Reply, error) {
 	token, done := c.listeners.add(ctx)
 	defer done()
-	for again := false; ; again = true {
+	for try := 1; ; try++ {
 		session, err := c.await(ctx)
 		if err != nil {
 			return wire.Reply{}, err
@@ -466,10 +467,13 @@ func (c *connection) call(ctx context.Context, name string, args json.RawMessage
 			return reply, c.late(err)
 		}
 		if goneFor(err) {
-			if !c.heldBack(err) {
+			held := c.heldBack(err)
+			if !held {
 				c.report(session)
 			}
-			if !again {
+			// What held it back the second time may be another login, with which the
+			// conversation was replaced.
+			if try == 1 || held && try == 2 && c.session.Load() != session {
 				continue
 			}
 		}

@@ -131,3 +131,36 @@ func TestTokenForLater(t *testing.T) {
 		t.Errorf("the connection was opened %d times", n)
 	}
 }
+
+// TestLoginAfterTrouble: a call that was held back for want of a token, and then
+// because another login was made, is made with that.
+func TestLoginAfterTrouble(t *testing.T) {
+	g := newGuests(t)
+	var s *Server
+	var asked atomic.Int64
+	ask := func(_ context.Context, method string) error {
+		if method != "tools/call" {
+			return nil
+		}
+		switch asked.Add(1) {
+		case 1:
+			return noToken{errors.New("nobody gives tokens now")}
+		case 2:
+			s.Wake(guest(1))
+			return noToken{errors.New("another login was made")}
+		}
+		return nil
+	}
+	s = New(config.Server{Name: "guests", Transport: config.StreamableHTTP, URL: g.URL},
+		Options{Log: slog.New(slog.DiscardHandler), Identity: wire.Identity{Name: "upstream-test", Version: "1"}},
+		&Access{Required: func(error) bool { return false },
+			RoundTripper: func(who caller.ID, next http.RoundTripper) http.RoundTripper {
+				return gatekeeper{token{g, who, next}, ask}
+			}})
+	s.Start()
+	t.Cleanup(func() { s.Close(testContext(t)) })
+	asks(t, s, guest(1))
+	if opened, called := g.count(g.opened, guest(1)), g.count(g.called, guest(1)); opened != 2 || called != 1 {
+		t.Errorf("%d connections were opened, and the tool was called %d times", opened, called)
+	}
+}
