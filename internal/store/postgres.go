@@ -20,8 +20,8 @@ import (
 const (
 	// askPatience bounds every operation on the database, and every probe.
 	askPatience = 2 * time.Second
-	// catalogueTime is what is added for a record that may be large.
-	catalogueTime = 20 * time.Second
+	// largeTime is what is added for what may be large.
+	largeTime = 20 * time.Second
 	// beginPatience bounds the first one, which may wait for a replica that
 	// brings the tables up to date.
 	beginPatience = 10 * time.Second
@@ -241,7 +241,7 @@ func (p *Postgres) ask(ctx context.Context, do func(ctx context.Context, db *pgx
 func (p *Postgres) askAbout(ctx context.Context, kind Kind, do func(ctx context.Context, db *pgxpool.Pool) error) error {
 	bound := p.bound
 	if kind == Catalogues {
-		bound += catalogueTime
+		bound += largeTime
 	}
 	return p.askWithin(ctx, bound, do)
 }

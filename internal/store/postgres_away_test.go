@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -173,5 +174,22 @@ func TestLargeCatalogue(t *testing.T) {
 	eventually(t, "the store gives it", func() bool {
 		r, err := s.Get(t.Context(), large.Key)
 		return err == nil && len(r.Value) == len(large.Value)
+	})
+}
+
+// TestManyGrants take their time to be listed.
+func TestManyGrants(t *testing.T) {
+	dsn := pgtest.Shared(t).NewDatabase(t)
+	patient := openPostgres(t, dsn)
+	const many = 32
+	for n := range many {
+		if err := patient.Put(t.Context(), store.Record{Key: grant("notes", strconv.Itoa(n)), Value: make([]byte, 1<<20)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := openWith(t, store.PostgresOptions{DSN: dsn, Keys: []string{firstSecret}, Log: slog.New(slog.DiscardHandler)}.Patient(50*time.Millisecond))
+	eventually(t, "all are listed", func() bool {
+		all, err := s.List(t.Context(), store.Grants)
+		return err == nil && len(all) == many
 	})
 }
