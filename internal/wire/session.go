@@ -83,13 +83,14 @@ func Handshake(ctx context.Context, conn Conn, self Identity, stateless bool) (*
 
 // mayBeOlder tells whether an error of server/discover can come from a server
 // of an older protocol. A login that is needed, a server that cannot be
-// reached, and our own end are what they are in every version.
+// reached, and our own end are what they are in every version. Where the time for
+// it was up, perhaps before it was sent, initialize has more.
 func mayBeOlder(ctx context.Context, err error) bool {
 	var status *StatusError
 	if errors.As(err, &status) {
 		return status.Code != http.StatusUnauthorized && status.Code != http.StatusForbidden
 	}
-	return ctx.Err() == nil && !NotExecuted(err)
+	return ctx.Err() == nil && (errors.Is(err, context.DeadlineExceeded) || !NotExecuted(err))
 }
 
 // discover asks a server of 2026-07-28 or later what it supports.

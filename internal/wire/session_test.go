@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -104,5 +105,33 @@ func TestHandshakeEndsWithItsContext(t *testing.T) {
 	cancel(enough)
 	if _, err := Handshake(ctx, conn, Identity{"t", "1"}, false); !errors.Is(err, enough) {
 		t.Errorf("error = %v", err)
+	}
+}
+
+// heldBack sends the first request only when its time is over, as where a token has
+// to be renewed first.
+type heldBack struct{ released atomic.Bool }
+
+type unsentError struct{ error }
+
+// NotExecuted says that nothing was sent.
+func (unsentError) NotExecuted() bool { return true }
+
+// RoundTrip implements http.RoundTripper.
+func (h *heldBack) RoundTrip(req *http.Request) (*http.Response, error) {
+	if h.released.CompareAndSwap(false, true) {
+		<-req.Context().Done()
+		return nil, unsentError{req.Context().Err()}
+	}
+	return http.DefaultTransport.RoundTrip(req)
+}
+
+// TestHandshakeAfterAWait: the time for the first question may be up before it was
+// asked. That is no reason to give up.
+func TestHandshakeAfterAWait(t *testing.T) {
+	conn := DialHTTP(HTTPOptions{URL: mcptest.StartHTTP(t, mcptest.Options{}), RoundTripper: &heldBack{}})
+	t.Cleanup(func() { conn.Close(testContext(t)) })
+	if s, err := Handshake(testContext(t), conn, Identity{"wire-test", "1"}, true); err != nil || s.Info.Name != "mcptest" {
+		t.Errorf("the handshake ends with %v", err)
 	}
 }
