@@ -106,6 +106,7 @@ func (a *app) lookElsewhere(ctx context.Context, key store.Key) {
 		}
 		switch {
 		case all:
+			s.Server.Retry()
 			s.Logins.RecheckAll(ctx)
 		case key.Kind == store.Grants:
 			s.Logins.Recheck(ctx, key.Caller)

@@ -130,6 +130,18 @@ func (s *Server) sweep(idle time.Duration, stop <-chan struct{}) {
 	}
 }
 
+// Retry has the connections opened now that could not be opened, without the rest
+// of their pauses: what kept them from it may be over.
+func (s *Server) Retry() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.callers {
+		if c.failing() {
+			signal(c.nudge)
+		}
+	}
+}
+
 // Callers is how many callers have a connection.
 func (s *Server) Callers() int {
 	s.mu.Lock()
