@@ -18,8 +18,11 @@ import (
 )
 
 const (
-	// askPatience bounds every operation on the database, and every probe.
+	// askPatience bounds every look whether the database answers.
 	askPatience = 2 * time.Second
+	// busyTime is what is added for an operation: a database may be slow and answer
+	// all the same. One that is found to be lost ends it.
+	busyTime = 3 * time.Second
 	// largeTime is what is added for what may be large.
 	largeTime = 20 * time.Second
 	// beginPatience bounds the first one, which may wait for a replica that
@@ -52,7 +55,7 @@ type PostgresOptions struct {
 // answer ErrUnavailable at once, and they work again within a second after it
 // came back. All may be called at the same time.
 //
-//	an operation ── ask ──▶ is the database there? ──▶ a statement, at most 2 s
+//	an operation ── ask ──▶ is the database there? ──▶ a statement, at most 5 s
 //	                             ▲                          │
 //	                          health ◀── it cannot be reached
 //	                             ▲
@@ -229,17 +232,17 @@ func (p *Postgres) newPool() error {
 
 // ask runs a statement on the database. Statements that surely did nothing are
 // tried once more, as on a connection that a restart cut. An operation is not
-// given up when ctx ends amid it: it takes two seconds at most, and what came of
-// it is known.
+// given up when ctx ends amid it: it takes five seconds at most, or until the
+// database is found to be lost, and what came of it is known.
 func (p *Postgres) ask(ctx context.Context, do func(ctx context.Context, db *pgxpool.Pool) error) error {
-	return p.askWithin(ctx, p.bound, do)
+	return p.askWithin(ctx, p.bound+busyTime, do)
 }
 
 // askAbout is ask for the record of a kind. A catalogue may be as large as a server
 // makes it, and nobody waits for it: that it takes its time says nothing of the
 // database. It ends when others find that lost.
 func (p *Postgres) askAbout(ctx context.Context, kind Kind, do func(ctx context.Context, db *pgxpool.Pool) error) error {
-	bound := p.bound
+	bound := p.bound + busyTime
 	if kind == Catalogues {
 		bound += largeTime
 	}
@@ -255,9 +258,7 @@ func (p *Postgres) askWithin(ctx context.Context, bound time.Duration, do func(c
 	}
 	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), bound)
 	defer cancel()
-	if bound > p.bound {
-		defer context.AfterFunc(p.health.whileUp(), cancel)()
-	}
+	defer context.AfterFunc(p.health.whileUp(), cancel)()
 	err := do(bounded, p.pool.Load())
 	if mayRepeat(err) && bounded.Err() == nil {
 		err = do(bounded, p.pool.Load())

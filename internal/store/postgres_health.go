@@ -123,9 +123,10 @@ func unreachable(err error) (reason string, is bool) {
 	return "the connection broke", true
 }
 
-// tookTooLong tells a database, or a pool, that did not answer in time.
+// tookTooLong tells a database, or a pool, that did not answer in time, or before
+// it was found to be lost.
 func tookTooLong(err error) bool {
-	return errors.Is(err, context.DeadlineExceeded) || pgconn.Timeout(err)
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) || pgconn.Timeout(err)
 }
 
 // isOurs tells errors of the store from those of the database.

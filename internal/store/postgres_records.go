@@ -168,7 +168,7 @@ type row struct {
 // and left out. A record that no key opens is an error.
 func (p *Postgres) List(ctx context.Context, kind Kind) ([]Record, error) {
 	var rows []row
-	err := p.askWithin(ctx, p.bound+largeTime, func(ctx context.Context, db *pgxpool.Pool) error {
+	err := p.askWithin(ctx, p.bound+busyTime+largeTime, func(ctx context.Context, db *pgxpool.Pool) error {
 		found, err := db.Query(ctx, "SELECT hash, record FROM mcpo_records WHERE kind = $1", string(kind))
 		if err == nil {
 			rows, err = pgx.CollectRows(found, pgx.RowToStructByPos[row])

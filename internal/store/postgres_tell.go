@@ -92,7 +92,7 @@ func (p *Postgres) tellNow() error {
 		}
 		notes = append(notes, note)
 	}
-	return p.ask(context.Background(), func(ctx context.Context, db *pgxpool.Pool) error {
+	return p.askWithin(context.Background(), p.bound, func(ctx context.Context, db *pgxpool.Pool) error {
 		_, err := db.Exec(ctx, "SELECT pg_notify('mcpo', note) FROM unnest($1::text[]) AS note", notes)
 		return err
 	})
