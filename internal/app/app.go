@@ -86,7 +86,7 @@ func Run(ctx context.Context, o Options) error {
 	handler, wrapped := httpapi.New(a.httpOptions(cfg, listener.Addr()))
 	a.handler = handler
 	a.logins = newLogins(o, publicURL(o, cfg, listener.Addr()), o.PublicURL != "" || cfg.PublicURL != "", http.HandlerFunc(handler.ServeCallback))
-	a.logins.happened, a.logins.metrics, a.logins.stored.changed = a.happened, a.metrics, a.replicas.told
+	a.logins.happened, a.logins.metrics, a.logins.stored.changed = a.happened, a.metrics, a.replicas.Add
 	a.metrics.Available(a.logins.stored.available)
 	defer a.logins.stored.close()
 	defer a.logins.loopback.Close()

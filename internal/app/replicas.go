@@ -22,39 +22,10 @@ const (
 // elsewhere is what other replicas have changed in the store and nobody has looked
 // at here yet.
 //
-//	the store tells ──▶ told, which waits for nothing ──▶ follow ──▶ a look at it
-type elsewhere struct {
-	mu   sync.Mutex
-	keys map[store.Key]bool // the zero key stands for all
-	some chan struct{}      // holds a token while there are keys
-}
+//	the store tells ──▶ Add, which waits for nothing ──▶ follow ──▶ a look at it
+type elsewhere struct{ *store.Changes }
 
-func newElsewhere() *elsewhere {
-	return &elsewhere{keys: map[store.Key]bool{}, some: make(chan struct{}, 1)}
-}
-
-// told is told of a change by another replica, or with the zero key that there may
-// have been any number.
-func (e *elsewhere) told(key store.Key) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if len(e.keys) >= manyKeys {
-		e.keys, key = map[store.Key]bool{}, store.Key{}
-	}
-	e.keys[key] = true
-	select {
-	case e.some <- struct{}{}:
-	default:
-	}
-}
-
-func (e *elsewhere) take() map[store.Key]bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	keys := e.keys
-	e.keys = map[store.Key]bool{}
-	return keys
-}
+func newElsewhere() *elsewhere { return &elsewhere{store.NewChanges(manyKeys)} }
 
 // follow has each change looked at until ctx ends, and returns when nobody looks
 // any more.
@@ -70,13 +41,13 @@ func (e *elsewhere) follow(ctx context.Context, look func(context.Context, store
 	})
 	for {
 		select {
-		case <-e.some:
+		case <-e.Some():
 		case <-ctx.Done():
 			return
 		}
 		var looking errgroup.Group
 		looking.SetLimit(looks)
-		for key := range e.take() {
+		for key := range e.Take() {
 			if key == (store.Key{}) {
 				select {
 				case all <- struct{}{}:

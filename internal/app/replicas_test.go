@@ -26,21 +26,21 @@ func TestElsewhere(t *testing.T) {
 		return store.Key{Kind: store.Grants, Server: "notes", Caller: caller.User(strconv.Itoa(n))}
 	}
 	for n := range 3 {
-		e.told(key(n))
-		e.told(key(0))
+		e.Add(key(n))
+		e.Add(key(0))
 	}
-	if keys := e.take(); len(keys) != 3 {
+	if keys := e.Take(); len(keys) != 3 {
 		t.Errorf("%d keys wait: %v", len(keys), keys)
 	}
 	for n := range manyKeys + 5 {
-		e.told(key(n))
+		e.Add(key(n))
 	}
-	if keys := e.take(); len(keys) > manyKeys || !keys[store.Key{}] {
+	if keys := e.Take(); len(keys) > manyKeys || !keys[store.Key{}] {
 		t.Errorf("%d keys wait, all: %v", len(keys), keys[store.Key{}])
 	}
 
-	e.told(store.Key{})
-	e.told(key(1))
+	e.Add(store.Key{})
+	e.Add(key(1))
 	ctx, cancel := context.WithCancel(t.Context())
 	var all, one sync.WaitGroup
 	all.Add(1)
@@ -81,11 +81,11 @@ func TestLooksAtEverything(t *testing.T) {
 			at.Add(-1)
 		})
 	})
-	e.told(store.Key{})
+	e.Add(store.Key{})
 	<-begun
 	for range 3 {
-		e.told(store.Key{})
-		e.told(store.Key{Kind: store.Grants, Server: "notes"})
+		e.Add(store.Key{})
+		e.Add(store.Key{Kind: store.Grants, Server: "notes"})
 		<-begun // after what was told before
 	}
 	on <- struct{}{}

@@ -74,7 +74,7 @@ type Postgres struct {
 	bound  time.Duration // of an operation
 	health *health
 	notes  *notes
-	outbox *outbox
+	outbox *Changes // of this process, that the others were not told yet
 
 	ctx   context.Context // ends with Close
 	end   context.CancelFunc
@@ -88,7 +88,7 @@ type Postgres struct {
 // database does not let mcpo in, its tables are those of a later mcpo, or, as
 // ErrWrongKey, there are records that none of the keys opens.
 func OpenPostgres(ctx context.Context, o PostgresOptions) (*Postgres, error) {
-	p := &Postgres{name: rand.Text(), log: o.Log, queue: newQueue(), lease: cmp.Or(o.lease, leaseTime), bound: cmp.Or(o.patience, askPatience), outbox: newOutbox(), health: newHealth(o.Log)}
+	p := &Postgres{name: rand.Text(), log: o.Log, queue: newQueue(), lease: cmp.Or(o.lease, leaseTime), bound: cmp.Or(o.patience, askPatience), outbox: NewChanges(manyKeys), health: newHealth(o.Log)}
 	var err error
 	if len(o.Keys) == 0 {
 		return nil, errors.New("records in a database need an encryption key, the same for all replicas; make one with: openssl rand -base64 32")

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -15,43 +14,12 @@ const (
 	manyKeys = 1000
 )
 
-// outbox is what this replica has changed and the others were not told yet. That is
-// not done with the change: a commit that notifies waits for all others that do, and
-// so the disk would be waited for by one after the other.
-type outbox struct {
-	mu   sync.Mutex
-	keys map[Key]bool  // the zero key stands for all
-	some chan struct{} // holds a token while there are keys
-}
-
-func newOutbox() *outbox { return &outbox{keys: map[Key]bool{}, some: make(chan struct{}, 1)} }
-
-// add has the others told of a change soon.
-func (o *outbox) add(key Key) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if len(o.keys) >= manyKeys {
-		o.keys, key = map[Key]bool{}, Key{}
-	}
-	o.keys[key] = true
-	select {
-	case o.some <- struct{}{}:
-	default:
-	}
-}
-
-func (o *outbox) take() map[Key]bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	keys := o.keys
-	o.keys = map[Key]bool{}
-	return keys
-}
-
-// changed has the others told of a change, if it is one that they want to know of.
+// changed has the others told of a change soon, if it is one that they want to know
+// of. That is not done with the change: a commit that notifies waits for all others
+// that do, and so the disk would be waited for by one after the other.
 func (p *Postgres) changed(key Key) {
 	if key.Kind == Grants || key.Kind == Catalogues {
-		p.outbox.add(key)
+		p.outbox.Add(key)
 	}
 }
 
@@ -64,12 +32,12 @@ func (p *Postgres) tellOthers() {
 		case <-p.ctx.Done():
 			_ = p.tellNow() // who is not told sees it at the next look
 			return
-		case <-p.outbox.some:
+		case <-p.outbox.Some():
 		}
 		if p.tellNow() == nil {
 			continue
 		}
-		p.outbox.add(Key{})
+		p.outbox.Add(Key{})
 		pause.Reset(tellPause)
 		select {
 		case <-p.ctx.Done():
@@ -80,7 +48,7 @@ func (p *Postgres) tellOthers() {
 
 // tellNow tells the others what they were not told yet.
 func (p *Postgres) tellNow() error {
-	keys := p.outbox.take()
+	keys := p.outbox.Take()
 	if len(keys) == 0 {
 		return nil
 	}
