@@ -41,6 +41,9 @@ func (f *Files) Seals(context.Context) (s Seals, err error) {
 // Reseal seals records with the first key that others of the keys sealed, so that
 // those can be taken away, and returns how many those were.
 func (f *Files) Reseal(ctx context.Context) (sealed int, err error) {
+	if len(f.ring) == 1 { // no other key opens anything
+		return 0, nil
+	}
 	err = f.each(func(path string, e envelope) error {
 		if e.SealKey == f.ring[0].id {
 			return ctx.Err()
@@ -117,6 +120,9 @@ const resealBatch = 100
 // Reseal seals records with the first key that others of the keys sealed, so that
 // those can be taken away, and returns how many those were.
 func (p *Postgres) Reseal(ctx context.Context) (sealed int, err error) {
+	if len(p.ring) == 1 { // no other key opens anything
+		return 0, nil
+	}
 	for after := ""; err == nil; {
 		var n int
 		var last string
