@@ -14,7 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/golang-jwt/jwt/v5"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"mcpo/internal/mcptest"
@@ -172,13 +171,7 @@ type guest struct {
 // stranger signs calls for somebody, as Open WebUI does.
 func (w *faulty) stranger(t *testing.T, name string) guest {
 	t.Helper()
-	now := time.Now()
-	proof, err := jwt.NewWithClaims(jwt.SigningMethodHS256,
-		jwt.MapClaims{"sub": name, "iat": now.Unix(), "exp": now.Add(time.Hour).Unix()}).SignedString([]byte(forwardKey))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return guest{w, name, proof}
+	return guest{w, name, proofOf(t, name)}
 }
 
 // guest is a stranger who has logged in everywhere.

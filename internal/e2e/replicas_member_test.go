@@ -26,8 +26,8 @@ type member struct {
 	name, proof string
 }
 
-// member signs calls for somebody, as Open WebUI does.
-func (r *replicas) member(t *testing.T, name string) member {
+// proofOf is the token with which Open WebUI calls for somebody.
+func proofOf(t *testing.T, name string) string {
 	t.Helper()
 	now := time.Now()
 	proof, err := jwt.NewWithClaims(jwt.SigningMethodHS256,
@@ -35,7 +35,13 @@ func (r *replicas) member(t *testing.T, name string) member {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return member{r, name, proof}
+	return proof
+}
+
+// member signs calls for somebody, as Open WebUI does.
+func (r *replicas) member(t *testing.T, name string) member {
+	t.Helper()
+	return member{r, name, proofOf(t, name)}
 }
 
 // heard is what a member hears.
